@@ -1,0 +1,53 @@
+# make lab opens the course; make test runs everything; make lint, make bench, make clean.
+
+PYTHON ?= python3
+VENV ?= .venv
+LAB_ARGS ?=
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: lab test lint bench clean
+.DELETE_ON_ERROR:
+
+lab: $(VENV)/.lab
+	$(BIN)/streamnb lab notebooks $(LAB_ARGS)
+
+test: lint
+	@$(BIN)/python -m tests.browser.chromium
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.run
+
+clean:
+	rm -rf $(VENV) build dist tests/browser/artifacts
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.lab: pyproject.toml | $(VENV)/.pip
+	@echo "Installing streamnb and JupyterLab into $(VENV): a minute or two, once."
+	$(PIP) install --quiet --editable ".[lab]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.pip
+	@echo "Installing streamnb, JupyterLab and the test tools into $(VENV): a minute or two, once."
+	$(PIP) install --quiet --editable ".[lab]" --group dev
+	@touch $@ $(VENV)/.lab
+
+# Dependency groups need pip 25.1.
+$(VENV)/.pip:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+	  echo "make: $(PYTHON) is missing or older than 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c "import ensurepip, venv" 2> /dev/null || { \
+	  echo "make: $(PYTHON) cannot make virtual environments; type: sudo apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade "pip>=25.1"
+	@touch $@

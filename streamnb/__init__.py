@@ -1,0 +1,88 @@
+"""An event-time streaming toolkit for notebooks, with the semantics of Spark Structured Streaming.
+
+>>> import streamnb as sn
+>>> flights = sn.data.landings("JFK", "2013-02-08")
+>>> hourly = flights.with_watermark("dep", "3 hours").group_by(sn.window("dep", "1 hour")).agg(n=sn.count())
+>>> hourly.query().run().result["n"].sum()
+61
+"""
+
+from narwhals import col, lit, when
+
+from streamnb import display, sinks
+from streamnb.aggregates import (
+    Aggregate,
+    approx_count_distinct,
+    collect_list,
+    collect_set,
+    count,
+    count_distinct,
+    first,
+    last,
+    max,  # noqa: A004
+    max_by,
+    mean,
+    min,  # noqa: A004
+    min_by,
+    quantile,
+    std,
+    sum,  # noqa: A004
+    var,
+)
+from streamnb.connect import Sink, Source
+from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, PlanError, QueryError, StreamnbError
+from streamnb.expressions import window_time
+from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, stream
+from streamnb.learn import data
+from streamnb.ops.group_by import window
+from streamnb.query import Query
+from streamnb.registry import queries
+from streamnb.sources.memory import MemorySource, add
+from streamnb.time import ManualClock
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Aggregate",
+    "CheckpointError",
+    "ColumnNotFoundError",
+    "DataError",
+    "ManualClock",
+    "MemorySource",
+    "PlanError",
+    "Query",
+    "QueryError",
+    "Sink",
+    "Source",
+    "StreamFrame",
+    "StreamnbError",
+    "add",
+    "approx_count_distinct",
+    "col",
+    "collect_list",
+    "collect_set",
+    "count",
+    "count_distinct",
+    "data",
+    "first",
+    "from_files",
+    "from_pandas",
+    "from_rate",
+    "last",
+    "lit",
+    "max",
+    "max_by",
+    "mean",
+    "min",
+    "min_by",
+    "quantile",
+    "queries",
+    "sinks",
+    "std",
+    "stream",
+    "sum",
+    "var",
+    "when",
+    "window",
+    "window_time",
+]

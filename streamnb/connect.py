@@ -1,0 +1,68 @@
+"""Source and Sink: what a connector must be. A user writes one in 20 lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from streamnb.schema import Schema
+
+Offset = Any
+"""A place in a source: any JSON value. None is the beginning."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Rows that can be read again, from one offset to another.
+
+    ``schema`` names the columns with their types (``"datetime"``, ``"string"``, ``"int64"`` …). ``read`` gives the rows
+    after ``start`` up to ``end``, always the same ones: dicts, a dict of columns, pandas, Polars or Arrow.
+
+    A source may also have ``unit(start) -> Unit | None``, the next piece that a single step should take (else a step
+    takes all there is), and ``arrival``, the name of the column that says when a row arrived.
+    """
+
+    @property
+    def schema(self) -> Schema: ...
+
+    def latest(self) -> Offset:
+        """Return the end of what is there now."""
+
+    def read(self, start: Offset, end: Offset) -> Any:
+        """Return the rows after ``start`` up to ``end``."""
+
+    def commit(self, end: Offset) -> None:
+        """Hear that all up to ``end`` is done with."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The next piece of a source: its end, and when it arrived (microseconds; None: now).
+
+    Sources that tell times are read in step: a batch takes the earliest unit and all others that arrived by then.
+    ``together`` names units of other sources that belong into the same batch, as source to end.
+    """
+
+    end: Offset
+    time: int | None = None
+    together: tuple[tuple[Source, Offset], ...] = ()
+
+
+class Sink(Protocol):
+    """Takes the rows of a batch. A batch may come again after a crash, with the same id and the same rows.
+
+    ``rows`` is pandas. ``mode`` is the output mode: ``"append"`` new rows, ``"update"`` new versions of rows,
+    ``"complete"`` the whole table. A sink that also has ``write_polars`` gets that called instead, without a copy.
+    """
+
+    def write(self, batch_id: int, rows: pd.DataFrame, mode: str) -> None: ...
+
+
+class PolarsSink(Protocol):
+    """A sink that takes Polars."""
+
+    def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None: ...

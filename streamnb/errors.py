@@ -1,0 +1,76 @@
+"""Every error of streamnb, and the one form of their messages: ``verb: what is wrong, with the value; the way out.``"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+CODES: dict[str, str] = {
+    "AGGREGATE_INVALID": "an aggregation lists something that is not an aggregate, or nothing at all",
+    "APPEND_WITHOUT_WATERMARK": "append mode above an aggregation needs a watermark on a grouping time",
+    "COLUMN_NOT_FOUND": "a named column is not there",
+    "COLUMN_DUPLICATE": "two columns would have the same name",
+    "COMPLETE_WITHOUT_AGGREGATION": "complete mode needs an aggregation",
+    "DURATION_INVALID": "a duration cannot be read, is negative, or has months",
+    "EVENT_TIME_TYPE": "event time must be a datetime column",
+    "EXPRESSION_INVALID": "an expression fails on the columns that are there",
+    "LIMIT_IN_UPDATE": "limit runs in append mode, or on a sorted complete table",
+    "OPTION_INVALID": "an argument has a value that is not one of its choices",
+    "SCHEMA_INVALID": "a schema names a type that is not known",
+    "SCHEMA_MISMATCH": "two inputs that must have the same columns differ",
+    "SOURCE_MISSING": "a query needs at least one streaming source",
+    "TWO_AGGREGATIONS": "two stateful operators in a row run in append mode only",
+    "TWO_WINDOWS": "one group_by takes one window",
+    "WATERMARK_REDEFINED": "one stream has one watermark",
+    "WINDOW_INVALID": "a window's size, slide or start do not fit together",
+}
+
+
+class StreamnbError(Exception):
+    """The base of every error raised by streamnb."""
+
+
+class PlanError(StreamnbError, ValueError):
+    """A query that makes no sense, or that Spark refuses.
+
+    ``code`` is stable, one of :data:`CODES`.
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ColumnNotFoundError(PlanError, KeyError):
+    """A column that is not there; the message names the nearest one that is."""
+
+    __str__ = Exception.__str__  # KeyError would print the message in quotes
+
+    def __init__(self, message: str, *, code: str = "COLUMN_NOT_FOUND") -> None:
+        super().__init__(message, code=code)
+
+
+class DataError(StreamnbError, ValueError):
+    """Rows that do not fit what the source promised."""
+
+
+class CheckpointError(StreamnbError):
+    """A checkpoint that is damaged, in use, or belongs to another query."""
+
+
+class QueryError(StreamnbError):
+    """A batch that failed, most often in the user's own function, which is ``__cause__``."""
+
+
+def column_not_found(verb: str, name: str, columns: Iterable[str]) -> ColumnNotFoundError:
+    """Return the error for a missing column, with the nearest name or the list of them all."""
+    columns = list(columns)
+    near = difflib.get_close_matches(name, columns, n=1)
+    way_out = f"did you mean {near[0]!r}?" if near else f"the columns are {columns}."
+    return ColumnNotFoundError(f"{verb}: no column {name!r}; {way_out}")
+
+
+def one_of(verb: str, name: str, value: object, choices: Iterable[str]) -> PlanError:
+    """Return the error for an argument that is not one of its choices."""
+    allowed = " | ".join(repr(c) for c in choices)
+    return PlanError(f"{verb}: {name}={value!r} is not known; use {allowed}.", code="OPTION_INVALID")

@@ -1,0 +1,144 @@
+"""StreamFrame: a streaming DataFrame, described by verbs; nothing runs until query(), start() or collect()."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import pandas as pd
+import polars as pl
+
+from streamnb.explain import explain
+from streamnb.ops.columns import drop, rename
+from streamnb.ops.explode import explode
+from streamnb.ops.filter import filter as filter_
+from streamnb.ops.group_by import group_by
+from streamnb.ops.limit import limit
+from streamnb.ops.map_batches import map_batches
+from streamnb.ops.read import Read
+from streamnb.ops.select import select, with_columns
+from streamnb.ops.union import union
+from streamnb.ops.with_watermark import with_watermark
+from streamnb.optimize import optimize
+from streamnb.plan import Node
+from streamnb.query import Query, collect
+from streamnb.sources.files import Files
+from streamnb.sources.rate import Rate
+from streamnb.sources.replay import Replay
+from streamnb.time import Clock, Duration
+
+if TYPE_CHECKING:
+    from streamnb.connect import Source
+    from streamnb.schema import Schema
+
+
+class StreamFrame:
+    """An unbounded table. Every verb returns a new frame; none of them runs anything.
+
+    >>> import streamnb as sn
+    >>> clicks = sn.MemorySource({"at": "datetime", "user": "string"})
+    >>> sn.stream(clicks).filter(sn.col("user") != "bot").schema
+    Schema({'at': Datetime(time_unit='us', time_zone=None), 'user': String})
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def then(self, node: Node) -> StreamFrame:
+        """Return the frame of a node above this one; what every verb is made of."""
+        return StreamFrame(node)
+
+    filter = filter_
+    select = select
+    with_columns = with_columns
+    drop = drop
+    rename = rename
+    explode = explode
+    map_batches = map_batches
+    union = union
+    limit = limit
+    with_watermark = with_watermark
+    group_by = group_by
+
+    @property
+    def schema(self) -> nw.Schema:
+        """The columns with their types."""
+        return nw.from_native(pl.DataFrame(schema=self.node.schema)).schema
+
+    def explain(self) -> str:
+        """Return the plan as text, inputs first, and the plan that runs where that differs."""
+        return explain(self.node, optimize(self.node))
+
+    def collect(self) -> pd.DataFrame:
+        """Run the same query as one batch over all that the sources hold now: what the stream says when nothing is late."""
+        return collect(self.node)
+
+    def query(self, output_mode: str = "append", **options: Any) -> Query:
+        """Check the plan and open it, without running it.
+
+        Parameters
+        ----------
+        output_mode
+            ``"append"``, ``"update"`` or ``"complete"``.
+        sink
+            Where rows go besides ``q.result``: one of ``sn.sinks``, or a function of ``(pandas, batch_id)``.
+        trigger
+            A duration between steps while playing, ``"available_now"`` or ``"once"``.
+        name
+            An older query of this name is stopped. In a notebook every cell gives its own name.
+        watermark_policy
+            ``"min"`` or ``"max"`` over several inputs.
+        clock
+            ``sn.ManualClock()`` for tests and lessons.
+        no_data_batches
+            False: state waits for the next input instead of ending in a batch without input.
+        """
+        return Query(self.node, output_mode=output_mode, **options)
+
+    def start(self, output_mode: str = "append", **options: Any) -> Query:
+        """Open the query and play it in the background. Options as in ``query``."""
+        return self.query(output_mode, **options).play()
+
+    def __repr__(self) -> str:
+        return self.explain()
+
+
+def stream(source: Source) -> StreamFrame:
+    """Return the frame of a source."""
+    return StreamFrame(Read((), source))
+
+
+def from_pandas(
+    df: Any, arrival: str | None = None, every: Duration | None = None, rows: int | None = None
+) -> StreamFrame:
+    """Replay a table as a stream, in order of arrival.
+
+    Parameters
+    ----------
+    df
+        pandas, Polars, Arrow, a dict of columns or dicts.
+    arrival
+        The column that says when a row arrived; without it rows arrive as they stand.
+    every
+        A unit of input is what arrived within this duration, up to and including its last moment.
+    rows
+        A unit of input is so many rows. Without ``every`` and ``rows`` the table is one unit.
+    """
+    return stream(Replay(df, arrival, every, rows))
+
+
+def from_files(
+    pattern: str, schema: Schema | None = None, files_per_batch: int | None = None, *, clock: Clock | None = None
+) -> StreamFrame:
+    """Read the files that match a pattern, CSV, JSON lines or Parquet; a new file is new input.
+
+    Files come in order of modification time, then name; ``files_per_batch`` at most in one batch (all that is new, if
+    not given). A half-written file waits until it is whole. Without ``schema`` the first file gives the columns.
+    Spark: ``spark.readStream.format(…).load(…)``.
+    """
+    return stream(Files(pattern, schema, files_per_batch, clock))
+
+
+def from_rate(rows_per_second: float = 1.0, *, clock: Clock | None = None) -> StreamFrame:
+    """Make up rows: ``timestamp`` and ``value`` 0, 1, 2, …, so many a second. Spark: the ``rate`` source."""
+    return stream(Rate(rows_per_second, clock))

@@ -1,0 +1,87 @@
+"""The streamz graph of a query: one node a step, batches passed between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+from streamz import Stream
+
+from streamnb.connect import Source
+from streamnb.errors import QueryError, StreamnbError
+from streamnb.ops.read import Read
+from streamnb.ops.with_watermark import WatermarkStep
+from streamnb.plan import Batch, Node, Opening, Step
+from streamnb.progress import StepTrace
+
+
+class StepStream(Stream):  # type: ignore[misc]  # streamz has no types
+    """A streamz node around a step: waits for one batch of every input, then emits one."""
+
+    def __init__(self, node: Node, step: Step, upstreams: list[Stream], number: int) -> None:
+        super().__init__(upstreams=upstreams, stream_name=node.verb)
+        self.node, self.step, self.number = node, step, number
+        self.out: Batch | None = None
+        self._waiting: dict[int, Batch] = {}
+
+    def update(self, x: Batch, who: Stream | None = None, metadata: Any = None) -> Any:
+        self._waiting[id(who)] = x
+        if len(self._waiting) < len(self.upstreams):
+            return []
+        batches = [self._waiting[id(stream)] for stream in self.upstreams] or [x]
+        self._waiting = {}
+        self.out = self._run(batches)
+        return self._emit(self.out, metadata=metadata)
+
+    def _run(self, batches: list[Batch]) -> Batch:
+        try:
+            return self.step.on_batch(*batches)
+        except StreamnbError:
+            raise
+        except Exception as error:
+            rows = batches[0].rows
+            raise QueryError(
+                f"{self.node.verb} (node {self.number}) failed on batch {batches[0].id}, {len(rows)} rows: "
+                f"{type(error).__name__} {error}; the columns there are {rows.columns}."
+            ) from error
+
+
+class Graph:
+    """All steps of a plan, opened and wired. It holds every streamz node: streamz itself holds them weakly."""
+
+    def __init__(self, plan: Node, opening: Opening) -> None:
+        self.watermark = opening.watermark
+        self.streams: list[StepStream] = []
+        self.top = self._wire(plan, opening)
+
+    def _wire(self, node: Node, opening: Opening) -> StepStream:
+        upstreams: list[Stream] = [self._wire(below, opening) for below in node.inputs]
+        stream = StepStream(node, node.open(opening), upstreams, len(self.streams) + 1)
+        self.streams.append(stream)
+        return stream
+
+    @property
+    def leaves(self) -> list[tuple[Source, StepStream]]:
+        return [(s.node.source, s) for s in self.streams if isinstance(s.node, Read)]
+
+    @property
+    def watermark_steps(self) -> list[WatermarkStep]:
+        return [s.step for s in self.streams if isinstance(s.step, WatermarkStep)]
+
+    @property
+    def steps(self) -> list[Step]:
+        return [stream.step for stream in self.streams]
+
+    def run(self, rows: Mapping[int, pl.DataFrame], batch: Batch) -> Batch:
+        """Send one batch through; ``rows`` by the id of their source."""
+        for source, leaf in self.leaves:
+            leaf.update(batch.with_rows(rows[id(source)]))
+        assert self.top.out is not None  # noqa: S101  every leaf was fed
+        return self.top.out
+
+    @property
+    def traces(self) -> tuple[StepTrace, ...]:
+        """What the steps tell of the last batch."""
+        outs = [stream.out for stream in self.streams]
+        return tuple(out.trace for out in outs if out is not None and out.trace is not None)

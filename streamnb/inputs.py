@@ -1,0 +1,97 @@
+"""Inputs: which rows of which sources the next batch takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from streamnb.connect import Offset, Source, Unit
+from streamnb.progress import SourceProgress
+from streamnb.schema import as_rows, polars_schema
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The next batch's input: where every source will be, and when (microseconds; None: now)."""
+
+    offsets: Mapping[int, Offset]
+    time: int | None
+    has_data: bool = True
+
+
+class Inputs:
+    """The sources of a query, each once, with the offset up to which it has been read."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.sources = list({id(source): source for source in sources}.values())
+        self.offsets: dict[int, Offset] = dict.fromkeys(range(len(self.sources)))
+
+    def plan(self, targets: Mapping[int, Offset] | None = None) -> Planned | None:
+        """Return the next units of input, None if there are none (before ``targets``)."""
+        units = {n: unit for n in self.offsets if (unit := self._unit(n, targets)) is not None}
+        units = {n: unit for n, unit in units.items() if not self._held_back(unit)}
+        if not units:
+            return None
+        times = [unit.time for unit in units.values() if unit.time is not None]
+        horizon = min(times, default=None)
+        taken = {n: u for n, u in units.items() if u.time is None or horizon is None or u.time <= horizon}
+        return Planned(self.offsets | {n: unit.end for n, unit in taken.items()}, horizon)
+
+    def all_at_once(self) -> Planned | None:
+        """Return everything that is there as one batch."""
+        ends = self.latest()
+        return Planned(ends, None) if ends != self.offsets else None
+
+    def latest(self) -> dict[int, Offset]:
+        return {n: source.latest() for n, source in enumerate(self.sources)}
+
+    def _unit(self, number: int, targets: Mapping[int, Offset] | None) -> Unit | None:
+        source, start = self.sources[number], self.offsets[number]
+        if targets is not None and _reached(start, targets[number]):
+            return None
+        if hasattr(source, "unit"):
+            unit: Unit | None = source.unit(start)
+            return unit
+        end = source.latest()
+        return None if end is None or end == start else Unit(end)
+
+    def _held_back(self, unit: Unit) -> bool:
+        """Tell whether a unit belongs into one batch with a unit that is not next yet."""
+        numbers = {id(source): n for n, source in enumerate(self.sources)}
+        partners = [(numbers[id(s)], end) for s, end in unit.together if id(s) in numbers]
+        return any((ahead := self._unit(n, None)) is not None and ahead.end != end for n, end in partners)
+
+    def read(self, offsets: Mapping[int, Offset]) -> dict[int, pl.DataFrame]:
+        """Return the rows up to some offsets, by the id of their source."""
+        return {id(source): self._rows(n, offsets[n]) for n, source in enumerate(self.sources)}
+
+    def _rows(self, number: int, end: Offset) -> pl.DataFrame:
+        source, start = self.sources[number], self.offsets[number]
+        schema = polars_schema("read", source.schema)
+        if end == start:
+            return pl.DataFrame(schema=schema)
+        return as_rows(f"read {source!r}", source.read(start, end), schema)
+
+    def progress(self, rows: Mapping[int, pl.DataFrame], offsets: Mapping[int, Offset]) -> list[SourceProgress]:
+        return [
+            SourceProgress(repr(source), self.offsets[n], offsets[n], offsets[n], len(rows[id(source)]))
+            for n, source in enumerate(self.sources)
+        ]
+
+    def commit(self, offsets: Mapping[int, Offset]) -> None:
+        for n, source in enumerate(self.sources):
+            if offsets[n] != self.offsets[n]:
+                source.commit(offsets[n])
+        self.offsets = dict(offsets)
+
+    def rewind(self, offsets: Mapping[int, Offset]) -> None:
+        self.offsets = dict(offsets)
+
+
+def _reached(start: Any, target: Any) -> bool:
+    if isinstance(start, int) and isinstance(target, int):
+        return start >= target
+    return bool(start == target)

@@ -1,0 +1,1 @@
+"""One operator a file: its rule, its verb, its node, its step."""

@@ -1,0 +1,53 @@
+"""filter: keep the rows for which an expression is true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import narwhals as nw
+import polars as pl
+
+from streamnb.errors import PlanError
+from streamnb.expressions import as_expr, native, outcome
+from streamnb.plan import RowWise
+
+if TYPE_CHECKING:
+    from streamnb.frame import StreamFrame
+
+
+def filter(self: StreamFrame, condition: nw.Expr | str) -> StreamFrame:  # noqa: A001
+    """Keep the rows for which ``condition`` is true; null counts as false.
+
+    As in Spark, a condition that does not read the event time is checked below ``with_watermark``: rows that it
+    removes do not move the watermark. One that reads it is checked above.
+
+    Spark: ``filter``.
+    """
+    return self.then(Filter((self.node,), as_expr(condition)))
+
+
+@dataclass(frozen=True, eq=False)
+class Filter(RowWise):
+    condition: nw.Expr
+    verb: ClassVar[str] = "filter"
+
+    def __post_init__(self) -> None:
+        (dtype,) = outcome(self.verb, [native(self.condition)], self.schema).dtypes()
+        if dtype != pl.Boolean:
+            raise PlanError(
+                f"filter: the condition gives {dtype}, not true or false; compare it with something.",
+                code="EXPRESSION_INVALID",
+            )
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        return self.inputs[0].schema
+
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002
+        return rows.filter(compile(self.condition))
+
+    def describe(self) -> str:
+        return f"filter {self.condition!r}"

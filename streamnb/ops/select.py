@@ -1,0 +1,135 @@
+"""select, with_columns: compute columns row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import narwhals as nw
+import polars as pl
+
+from streamnb.errors import PlanError
+from streamnb.expressions import Expression, as_expr, native, outcome, plain_column, window_time
+from streamnb.plan import EventTime, Node, RowWise
+
+if TYPE_CHECKING:
+    from streamnb.frame import StreamFrame
+
+
+def select(self: StreamFrame, *columns: Expression, **named: Expression) -> StreamFrame:
+    """Keep or compute just these columns, in this order.
+
+    A column of event time stays one if it is handed on as it is, under any name.
+
+    Spark: ``select``.
+    """
+    return self.then(Select((self.node,), _named(*columns, **named)))
+
+
+def with_columns(self: StreamFrame, *columns: Expression, **named: Expression) -> StreamFrame:
+    """Add columns, or replace those of the same name. All see the columns as they were before.
+
+    Spark: ``withColumns``.
+    """
+    return self.then(WithColumns((self.node,), _named(*columns, **named)))
+
+
+def _named(*columns: Expression, **named: Expression) -> tuple[nw.Expr, ...]:
+    return (*map(as_expr, columns), *(as_expr(e).alias(name) for name, e in named.items()))
+
+
+def _is_window_time(expression: pl.Expr) -> bool:
+    return expression.meta.undo_aliases().meta.eq(native(window_time()))
+
+
+@dataclass(frozen=True, eq=False)
+class Select(RowWise):
+    expressions: tuple[nw.Expr, ...]
+    verb: ClassVar[str] = "select"
+
+    def __post_init__(self) -> None:
+        if not self.schema:
+            raise PlanError("select: no column is named; name at least one.", code="EXPRESSION_INVALID")
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        return outcome(self.verb, map(native, self.expressions), self.inputs[0].schema)
+
+    @cached_property
+    def origins(self) -> Mapping[str, str]:
+        """The columns that are an input's column, untouched: name to the input's name."""
+        found = {}
+        for expression in map(native, self.expressions):
+            if not expression.meta.has_multiple_outputs():
+                found[expression.meta.output_name()] = plain_column(expression)
+            else:
+                names = outcome(self.verb, [expression], self.inputs[0].schema)
+                found |= {name: name for name in names}
+        return {name: origin for name, origin in found.items() if origin is not None}
+
+    @cached_property
+    def event_times(self) -> Mapping[str, EventTime]:
+        marks = self.inputs[0].event_times
+        kept = {name: marks[origin] for name, origin in self.origins.items() if origin in marks}
+        return kept | _window_times(self.expressions, self.inputs[0])
+
+    @cached_property
+    def key(self) -> tuple[str, ...] | None:
+        key = self.inputs[0].key
+        if key is None:
+            return None
+        back = {origin: name for name, origin in self.origins.items()}
+        return tuple(back[name] for name in key) if all(name in back for name in key) else None
+
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002
+        return rows.select(*map(compile, self.expressions))
+
+    def describe(self) -> str:
+        return f"{self.verb} {', '.join(self.schema)}"
+
+
+@dataclass(frozen=True, eq=False)
+class WithColumns(RowWise):
+    expressions: tuple[nw.Expr, ...]
+    verb: ClassVar[str] = "with_columns"
+
+    def __post_init__(self) -> None:
+        _ = self.schema
+
+    @cached_property
+    def new(self) -> pl.Schema:
+        return outcome(self.verb, map(native, self.expressions), self.inputs[0].schema)
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        return pl.Schema({**self.inputs[0].schema, **self.new})
+
+    @cached_property
+    def event_times(self) -> Mapping[str, EventTime]:
+        marks = self.inputs[0].event_times
+        kept = {name: mark for name, mark in marks.items() if name not in self.new}
+        same = {e.meta.output_name(): plain_column(e) for e in map(native, self.expressions) if len(e.meta.root_names()) == 1}
+        copied = {name: marks[origin] for name, origin in same.items() if origin in marks}
+        return kept | copied | _window_times(self.expressions, self.inputs[0])
+
+    @cached_property
+    def key(self) -> tuple[str, ...] | None:
+        key = self.inputs[0].key
+        return None if key is None or any(name in self.new for name in key) else key
+
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002
+        return rows.with_columns(*map(compile, self.expressions))
+
+    def describe(self) -> str:
+        return f"{self.verb} {', '.join(self.new)}"
+
+
+def _window_times(expressions: tuple[nw.Expr, ...], below: Node) -> Mapping[str, EventTime]:
+    """Mark ``sn.window_time()``: the time of a windowed row is an event time again."""
+    end = below.event_times.get("window_end")
+    if end is None:
+        return {}
+    times = [e for e in map(native, expressions) if _is_window_time(e)]
+    return {e.meta.output_name(): EventTime(end.delay, end.origin) for e in times}

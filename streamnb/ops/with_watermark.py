@@ -1,0 +1,100 @@
+"""with_watermark: declare which column is event time, and how long to wait for late rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import polars as pl
+
+from streamnb.errors import PlanError
+from streamnb.plan import Batch, EventTime, Node, Opening, Step
+from streamnb.time import Duration, Watermark, duration, spell
+
+if TYPE_CHECKING:
+    from streamnb.frame import StreamFrame
+
+_origins = count()
+
+
+def with_watermark(self: StreamFrame, event_time: str, delay: Duration) -> StreamFrame:
+    """Promise that rows come at most ``delay`` behind the newest one in event time.
+
+    The watermark is the largest event time seen minus the delay. It never goes back, and it moves between batches:
+    a row is not late because of its own neighbours. Operators that use the column drop rows behind the watermark and
+    forget state behind it; without such an operator nothing is dropped. Null times are passed on and move nothing.
+
+    Parameters
+    ----------
+    event_time
+        Name of a datetime column, with or without a time zone.
+    delay
+        Not negative. A month counts as 31 days here, as in Spark.
+
+    State
+        The largest event time of this stream.
+
+    Spark
+        ``withWatermark(eventTime, delayThreshold)``.
+    """
+    delay_us = duration(delay, "with_watermark", months=True)
+    return self.then(WithWatermark((self.node,), event_time, delay_us, next(_origins)))
+
+
+@dataclass(frozen=True, eq=False)
+class WithWatermark(Node):
+    event_time: str
+    delay: int
+    origin: int
+    verb: ClassVar[str] = "with_watermark"
+
+    def __post_init__(self) -> None:
+        self.need(self.event_time)
+        dtype = self.schema[self.event_time]
+        if not isinstance(dtype, pl.Datetime):
+            raise PlanError(
+                f"with_watermark: {self.event_time!r} is {dtype}, and event time must be a datetime; "
+                f"convert it first, such as sn.col({self.event_time!r}).str.to_datetime().",
+                code="EVENT_TIME_TYPE",
+            )
+        if self.delay < 0:
+            raise PlanError(
+                f"with_watermark: a delay of {spell(self.delay)} is negative; wait '0 seconds' or longer.",
+                code="DURATION_INVALID",
+            )
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        return self.inputs[0].schema
+
+    @cached_property
+    def event_times(self) -> Mapping[str, EventTime]:
+        return {**self.inputs[0].event_times, self.event_time: EventTime(self.delay, self.origin)}
+
+    def open(self, opening: Opening) -> WatermarkStep:
+        return WatermarkStep(self, opening.watermark)
+
+    def describe(self) -> str:
+        return f"with_watermark {self.event_time} − {spell(self.delay)}"
+
+
+class WatermarkStep(Step):
+    """Shows the query's watermark every event time of its stream; stamps batches with the query's watermark."""
+
+    def __init__(self, node: WithWatermark, watermark: Watermark) -> None:
+        self.node, self.watermark = node, watermark
+        self.number = watermark.add_input()
+        self.rows = pl.DataFrame(schema=node.schema)
+        self.set_by: Mapping[str, Any] | None = None
+
+    def on_batch(self, *batches: Batch) -> Batch:
+        (batch,) = batches
+        self.rows, self.set_by = batch.rows, None
+        times = batch.rows[self.node.event_time].to_physical()
+        largest = times.max()
+        if largest is not None and self.watermark.observe(self.number, int(largest), self.node.delay):  # type: ignore[call-overload]
+            self.set_by = batch.rows.row(times.arg_max() or 0, named=True)
+        return replace(batch, late_watermark=self.watermark.late, eviction_watermark=self.watermark.current, trace=None)

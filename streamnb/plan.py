@@ -1,0 +1,172 @@
+"""A query as a value: Node (one verb), and at work: Step and Batch."""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
+
+import polars as pl
+
+from streamnb.errors import column_not_found
+from streamnb.expressions import native
+from streamnb.progress import StepTrace
+from streamnb.state import StateTable
+from streamnb.time import Watermark, moment
+
+Rows = TypeVar("Rows")
+
+
+@dataclass(frozen=True)
+class EventTime:
+    """The mark on a column that holds event time.
+
+    A row with it is behind a watermark W when ``column + shift <= W``: ``shift`` is zero for a time itself and for a
+    window's end, the window's size for its start. ``delay`` is the watermark's, in microseconds. Columns with one
+    ``origin`` tell one time.
+    """
+
+    delay: int
+    origin: int
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The rows of one trigger, and the two watermarks they are judged by (microseconds; None: no watermark upstream).
+
+    ``late_watermark`` is that of the batch before: rows at or behind it are late. ``eviction_watermark`` is this
+    batch's: state at or behind it ends. ``time`` is its processing time. ``trace`` is what the step that made this batch tells of its work.
+    """
+
+    rows: pl.DataFrame
+    late_watermark: int | None = None
+    eviction_watermark: int | None = None
+    id: int = 0
+    time: int = 0
+    trace: StepTrace | None = None
+
+    def with_rows(self, rows: pl.DataFrame, trace: StepTrace | None = None) -> Batch:
+        return replace(self, rows=rows, trace=trace)
+
+
+class Step(ABC):
+    """A node at work. All that it remembers is in its ``tables``."""
+
+    tables: tuple[StateTable, ...] = ()
+
+    @abstractmethod
+    def on_batch(self, *batches: Batch) -> Batch:
+        """Take one batch of every input, return one."""
+
+    def due(self, eviction_watermark: int | None) -> bool:
+        """Tell whether a batch without input would act now that the watermark stands here."""
+        return False
+
+    def state(self) -> pl.DataFrame | None:
+        """Return the keys and values held, with ``expires_at``; None if nothing can be."""
+        return None
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a node must know to open its step.
+
+    ``output_mode`` is the query's, or ``"batch"`` for ``collect()``: one batch that is never late and always past.
+    """
+
+    output_mode: str = "append"
+    watermark: Watermark = field(default_factory=Watermark)
+
+
+@dataclass(frozen=True, eq=False)
+class Node(ABC):
+    """One verb of a query as a frozen value. It refuses to exist if it makes no sense."""
+
+    inputs: tuple[Node, ...]
+    verb: ClassVar[str] = ""
+    remembers: ClassVar[bool] = False
+
+    @cached_property
+    @abstractmethod
+    def schema(self) -> pl.Schema:
+        """The columns that come out, with their Polars types."""
+
+    @cached_property
+    def event_times(self) -> Mapping[str, EventTime]:
+        """The columns that carry event time."""
+        return self.inputs[0].event_times
+
+    @cached_property
+    def key(self) -> tuple[str, ...] | None:
+        """The columns that name one row of an updated result; None: rows are only ever added."""
+        return self.inputs[0].key
+
+    @abstractmethod
+    def open(self, opening: Opening) -> Step:
+        """Return a new step."""
+
+    def describe(self) -> str:
+        """Return the verb with its arguments, for ``explain()``."""
+        return self.verb
+
+    def walk(self) -> Iterator[Node]:
+        """Yield this node and all below it, inputs first; a node used twice comes twice."""
+        for node in self.inputs:
+            yield from node.walk()
+        yield self
+
+    def need(self, *names: str) -> None:
+        """Raise unless the first input has these columns."""
+        for name in names:
+            if name not in self.inputs[0].schema:
+                raise column_not_found(self.verb, name, self.inputs[0].schema)
+
+
+class RowWise(Node):
+    """A node that looks at one row at a time and remembers nothing.
+
+    ``apply`` is written in the verbs that Polars and Narwhals share, so it runs in the kernel and on Spark alike;
+    ``compile`` turns an expression into one of the frame's own.
+    """
+
+    @abstractmethod
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002
+        """Return the rows that come out."""
+
+    def open(self, opening: Opening) -> Step:
+        return _RowWiseStep(self)
+
+
+class _RowWiseStep(Step):
+    def __init__(self, node: RowWise) -> None:
+        self.node = node
+        self.compiled: dict[int, pl.Expr] = {}
+
+    def on_batch(self, *batches: Batch) -> Batch:
+        (batch,) = batches
+        return batch.with_rows(self.node.apply(batch.rows, self._compile))
+
+    def _compile(self, expression: Any) -> pl.Expr:
+        """Compile once; the node keeps its expressions alive, so their ids are theirs."""
+        if id(expression) not in self.compiled:
+            self.compiled[id(expression)] = native(expression)
+        return self.compiled[id(expression)]
+
+
+def instant_of(watermark: int | None, like: pl.DataType | None) -> dt.datetime | None:
+    """Return a watermark as a time, in the time zone of the event-time column."""
+    if watermark is None:
+        return None
+    zone = getattr(like, "time_zone", None)
+    at = moment(watermark)
+    return at if zone is None else _zoned(at, zone)
+
+
+def _zoned(at: dt.datetime, zone: str) -> dt.datetime:
+    from zoneinfo import ZoneInfo
+
+    return at.replace(tzinfo=dt.timezone.utc).astimezone(ZoneInfo(zone))

@@ -1,0 +1,71 @@
+"""Player: the one background thread of a query."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+
+class Player:
+    """Runs posted commands, and while playing a tick every ``interval`` seconds, in a daemon thread.
+
+    The thread is started by the first command and ended by ``close``. A tick that is slower than the interval is
+    followed at once by the next one; ticks are not caught up.
+    """
+
+    def __init__(self, name: str, tick: Callable[[], None]) -> None:
+        self._name, self._tick = name, tick
+        self._commands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self.interval: float | None = None
+        self.closed = threading.Event()
+
+    @property
+    def playing(self) -> bool:
+        return self.interval is not None and not self.closed.is_set()
+
+    def play(self, interval: float) -> None:
+        """Tick every so many seconds from now on."""
+        self.interval = interval
+        self.post(lambda: None)
+
+    def pause(self) -> None:
+        """Stop ticking; commands are still run."""
+        self.interval = None
+
+    def post(self, command: Callable[[], None]) -> None:
+        """Run a command in the thread, soon."""
+        with self._starting:
+            if self._thread is None and not self.closed.is_set():
+                self._thread = threading.Thread(target=self._run, name=f"streamnb {self._name}", daemon=True)
+                self._thread.start()
+        self._commands.put(command)
+
+    def close(self, timeout: float | None = 10.0) -> None:
+        """End the thread; wait for the batch at work unless called by the thread itself."""
+        self.interval = None
+        self.closed.set()
+        self._commands.put(None)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self.closed.is_set():
+            command = self._next(due)
+            if command is not None:
+                command()
+            interval = self.interval
+            if interval is not None and time.monotonic() >= due and not self.closed.is_set():
+                due = time.monotonic() + interval
+                self._tick()
+
+    def _next(self, due: float) -> Callable[[], None] | None:
+        wait = None if self.interval is None else max(0.0, due - time.monotonic())
+        try:
+            return self._commands.get(timeout=wait)
+        except queue.Empty:
+            return None

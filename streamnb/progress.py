@@ -1,0 +1,177 @@
+"""What a query tells about itself: the numbers of a batch, the story of its rows, and the shape of the whole.
+
+Figures, tables, checks and tests read these records and nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from streamnb.time import Window
+
+
+class Record(Mapping[str, Any]):
+    """A frozen dataclass that can also be read like a dictionary."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __contains__(self, name: object) -> bool:
+        return any(f.name == name for f in fields(self))  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[str]:
+        return (f.name for f in fields(self))  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(fields(self))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorProgress(Record):
+    """One stateful operator in one batch: Spark's ``stateOperators`` entry."""
+
+    operator: str
+    late_watermark: pd.Timestamp | None
+    eviction_watermark: pd.Timestamp | None
+    num_rows_total: int
+    num_rows_updated: int
+    num_rows_removed: int
+    num_rows_dropped_by_watermark: int
+    memory_used_bytes: int
+    custom_metrics: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class SourceProgress(Record):
+    """One source in one batch."""
+
+    description: str
+    start_offset: Any
+    end_offset: Any
+    latest_offset: Any
+    num_input_rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Progress(Record):
+    """The numbers of one batch, named as Spark's ``StreamingQueryProgress``.
+
+    ``event_time`` holds ``max``, ``min``, ``avg`` (when the batch had rows with an event time) and ``watermark``, the
+    one the batch ran with; the new one shows in the next batch. ``duration_ms`` holds milliseconds per phase.
+    """
+
+    name: str
+    batch_id: int
+    timestamp: pd.Timestamp
+    num_input_rows: int
+    input_rows_per_second: float
+    processed_rows_per_second: float
+    duration_ms: Mapping[str, float]
+    event_time: Mapping[str, Any]
+    state_operators: Sequence[OperatorProgress]
+    sources: Sequence[SourceProgress]
+    sink: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class StepTrace:
+    """What one stateful operator did with the rows of one batch.
+
+    ``rows`` is its input; ``late`` the dropped ones among them, with ``window_start`` / ``window_end`` where there are
+    windows and ``late_by``. ``changed`` are the state's new values (key columns, then results), ``removed`` the
+    evicted ones; both are computed when asked for.
+    """
+
+    operator: str
+    rows: pl.DataFrame
+    late: pl.DataFrame | None
+    changed: Callable[[], pl.DataFrame]
+    removed: Callable[[], pl.DataFrame]
+    late_watermark: int | None = None
+    eviction_watermark: int | None = None
+    num_rows_total: int = 0
+    num_rows_updated: int = 0
+    num_rows_removed: int = 0
+    memory_used_bytes: int = 0
+    custom_metrics: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The story of one batch.
+
+    ``time`` is its processing time (of the clock, or of the replay). ``watermark`` is the one it ran with,
+    ``watermark_after`` the one it left behind, set by the row ``watermark_row``. ``rows`` are the rows that declared an
+    event time in it (all input rows where none is declared). ``no_data`` marks a batch without input.
+    """
+
+    batch_id: int
+    time: dt.datetime
+    no_data: bool
+    watermark: dt.datetime | None
+    watermark_after: dt.datetime | None
+    watermark_row: Mapping[str, Any] | None
+    rows: pl.DataFrame
+    steps: tuple[StepTrace, ...]
+    emitted: pl.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """The fixed facts of a query that a figure needs, none of which change while it runs.
+
+    ``delay`` is the watermark's; ``window`` that of the first windowed aggregation, with its other grouping ``keys`` and
+    the names of its ``values``; ``arrival`` the column that says when a row arrived, where the source has one.
+    """
+
+    name: str
+    output_mode: str
+    event_time: str | None = None
+    arrival: str | None = None
+    delay: dt.timedelta | None = None
+    window: Window | None = None
+    keys: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+
+class Playable(Protocol):
+    """All that a control or a view may touch of a running query. ``streamnb.Query`` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def outline(self) -> Outline: ...
+    @property
+    def trace(self) -> Sequence[Trace]: ...
+    @property
+    def progress(self) -> Sequence[Progress]: ...
+    @property
+    def playing(self) -> bool: ...
+    @property
+    def status(self) -> str:
+        """``"idle" | "playing" | "done" | "stopped" | "failed"``; done: nothing left to read for now."""
+    @property
+    def exception(self) -> BaseException | None: ...
+
+    def result_at(self, batch_id: int) -> pd.DataFrame:
+        """Return what the sink held after ``batch_id``."""
+
+    def upcoming(self) -> pl.DataFrame | None:
+        """Return the rows not read yet, where the source can know them; else None."""
+
+    def post(self, command: str, **arguments: Any) -> None:
+        """Ask the query's own thread for ``"step" | "play" | "pause" | "rewind" | "stop"``; returns at once."""
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` (any thread, no lock held) after every change; returns the way to end that."""

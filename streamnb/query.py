@@ -1,0 +1,437 @@
+"""Query: one running copy of a frame. Step it, run it, play it, rewind it, stop it, and look at all it did."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+import polars as pl
+
+from streamnb import display, registry
+from streamnb.check import check
+from streamnb.connect import PolarsSink, Sink
+from streamnb.errors import PlanError, QueryError, StreamnbError
+from streamnb.explain import explain
+from streamnb.graph import Graph
+from streamnb.history import History, Point
+from streamnb.inputs import Inputs, Planned
+from streamnb.ops.read import Read
+from streamnb.optimize import optimize
+from streamnb.outline import outline
+from streamnb.plan import Batch, Node, Opening, instant_of
+from streamnb.player import Player
+from streamnb.progress import Outline, Progress, Trace
+from streamnb.report import late_rows, progress_of, state_rows, trace_of
+from streamnb.sinks.foreach_batch import ForeachBatch
+from streamnb.sinks.memory import Memory
+from streamnb.time import SECOND, Clock, Duration, SystemClock, Watermark, duration
+
+if TYPE_CHECKING:
+    from streamz import Stream
+
+AnySink = Sink | PolarsSink | Callable[[pd.DataFrame, int], object]
+_TRIGGERS = ("available_now", "once")
+
+
+class Query:
+    """One running copy of a frame, made by ``frame.query()`` or ``frame.start()``.
+
+    All that happens happens in batches, one at a time, whoever asks for them. After a batch that failed or was
+    interrupted the query stands where it stood before it; the next step tries that batch again.
+    """
+
+    def __init__(
+        self,
+        plan: Node,
+        *,
+        output_mode: str = "append",
+        sink: AnySink | None = None,
+        trigger: Duration | None = None,
+        name: str | None = None,
+        watermark_policy: str = "min",
+        clock: Clock | None = None,
+        no_data_batches: bool = True,
+    ) -> None:
+        check(plan, output_mode)
+        if watermark_policy not in {"min", "max"}:
+            raise _option("watermark_policy", watermark_policy, "'min' or 'max'")
+        self._plan, self._optimized = plan, optimize(plan)
+        self._mode, self._no_data = output_mode, no_data_batches
+        self._trigger, self._interval = trigger, _interval(trigger)
+        self._clock = clock or SystemClock()
+        self._watermark = Watermark(watermark_policy)
+        self._graph = Graph(self._optimized, Opening(output_mode, self._watermark))
+        self._inputs = Inputs([source for source, _ in self._graph.leaves])
+        self._memory = Memory()
+        self._sink = _as_sink(sink)
+        self._tables = [table for step in self._graph.steps for table in step.tables]
+        start = Point(-1, dict(self._inputs.offsets), self._watermark.snapshot(), (), 0)
+        self._history = History(self._tables, start)
+        self._trace: list[Trace] = []
+        self._progress: list[Progress] = []
+        self._lock = threading.RLock()
+        self._broken = self._stopped = self._done = False
+        self._exception: BaseException | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self.name = name or registry.default_name()
+        self.outline: Outline = outline(self._optimized, self.name, output_mode)
+        self._player = Player(self.name, self._tick)
+        self._replaces(registry.register(self))
+
+    # -- running
+
+    def step(self) -> Progress | None:
+        """Run one micro-batch: the next unit of input, or the batch without input that is due.
+
+        Return its progress, or None when there is nothing to do. Input that waits goes first, as in Spark: a batch
+        without input runs when the watermark has moved, state could end, and nothing is waiting.
+        """
+        with self._lock:
+            self._ready()
+            planned = self._inputs.all_at_once() if self._trigger == "once" else self._inputs.plan()
+            progress = self._run(planned or self._without_data())
+        self._changed()
+        return progress
+
+    def run(self) -> Self:
+        """Run until all that is available now is processed, batches without input included. Spark: ``processAllAvailable``.
+
+        With ``trigger="available_now"`` or ``"once"`` the query stops after that.
+        """
+        targets = self._inputs.latest()
+        while self._run_towards(targets) is not None:
+            self._changed()
+        self._changed()
+        if self._trigger in _TRIGGERS:
+            self.stop()
+        return self
+
+    def _run_towards(self, targets: Mapping[int, Any]) -> Progress | None:
+        with self._lock:
+            self._ready()
+            if self._trigger == "once":
+                planned = self._inputs.all_at_once()
+                return self._run(planned if not self._trace else None)
+            return self._run(self._inputs.plan(targets) or self._without_data())
+
+    def play(self, every: Duration | None = None) -> Self:
+        """Go on by itself, a step every ``every`` (the trigger's interval, or 200 ms), in a thread of its own.
+
+        Other cells can run meanwhile. When nothing is left to read it keeps looking for more until ``pause`` or ``stop``.
+        """
+        with self._lock:
+            self._ready()
+            self._player.play(_seconds(every) if every is not None else self._interval)
+        self._changed()
+        return self
+
+    def pause(self) -> Self:
+        """Stop playing; ``play`` or ``step`` go on from here."""
+        self._player.pause()
+        self._changed()
+        return self
+
+    def stop(self) -> Self:
+        """End the query; what it did can still be looked at. When this returns, nothing of it runs any more."""
+        self._player.close()
+        self._stopped = True
+        self._changed()
+        return self
+
+    def await_termination(self, timeout: Duration | float | None = None) -> bool:
+        """Wait until the query is stopped or has failed; raise what it failed with. False: the time ran out first."""
+        seconds = timeout if timeout is None or isinstance(timeout, int | float) else _seconds(timeout)
+        ended = self._player.closed.wait(seconds)
+        if self._exception is not None:
+            raise self._exception
+        return ended
+
+    def rewind(self, to: int) -> Self:
+        """Go back to the end of batch ``to`` (-1: the beginning): state, watermark, result, and the place in the sources.
+
+        What came after is forgotten; ``step`` does it again. A sink other than memory keeps what it was given.
+        """
+        with self._lock:
+            self._alive()
+            if not self._history.first_id <= to <= self._history.last.batch_id:
+                raise QueryError(
+                    f"rewind: batch {to} is not there; batches {self._history.first_id} "
+                    f"to {self._history.last.batch_id} are."
+                )
+            self._restore(to)
+        self._changed()
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # -- one batch
+
+    def _ready(self) -> None:
+        self._alive()
+        if self._broken:
+            self._restore(self._history.last.batch_id)
+
+    def _alive(self) -> None:
+        if self._stopped:
+            raise QueryError(f"query {self.name!r}: it is stopped; make a new one with frame.query().")
+
+    def _without_data(self) -> Planned | None:
+        moved = self._watermark.current > self._watermark.late
+        due = self._no_data and self._trigger != "once" and moved and self._trace
+        if not due or not any(step.due(self._watermark.current) for step in self._graph.steps):
+            return None
+        return Planned(self._inputs.offsets, self._trace_time(), has_data=False)
+
+    def _trace_time(self) -> int | None:
+        """Return the time of the last batch if it came from a replay: a batch without input follows at once."""
+        return self._last_time
+
+    _last_time: int | None = None
+
+    def _run(self, planned: Planned | None) -> Progress | None:
+        self._done = planned is None
+        if planned is None:
+            return None
+        self._broken = True  # until it is whole again: an interrupt may come between any two lines
+        batch_id = self._history.last.batch_id + 1
+        batch = Batch(pl.DataFrame(), id=batch_id, time=self._clock.now() if planned.time is None else planned.time)
+        started = time.perf_counter()
+        rows = self._inputs.read(planned.offsets)
+        read = time.perf_counter()
+        out = self._graph.run(rows, batch)
+        computed = time.perf_counter()
+        self._write(batch_id, out.rows)
+        seconds = {"get_batch": read - started, "add_batch": computed - read, "sink": time.perf_counter() - computed}
+        progress = progress_of(self.name, batch, rows, self._graph, self._inputs, planned.offsets, seconds, len(out.rows))
+        self._last_time = planned.time
+        self._commit(planned, batch, out, rows, progress)
+        return progress
+
+    def _write(self, batch_id: int, rows: pl.DataFrame) -> None:
+        self._memory.write_polars(batch_id, rows, self._mode)
+        if self._sink is None:
+            return
+        try:
+            if hasattr(self._sink, "write_polars"):
+                self._sink.write_polars(batch_id, rows, self._mode)
+            else:
+                self._sink.write(batch_id, rows.to_pandas(), self._mode)
+        except StreamnbError:
+            raise
+        except Exception as error:
+            raise QueryError(
+                f"sink: {type(self._sink).__name__} failed on batch {batch_id}, {len(rows)} rows: "
+                f"{type(error).__name__} {error}."
+            ) from error
+
+    def _commit(
+        self, planned: Planned, batch: Batch, out: Batch, rows: Mapping[int, pl.DataFrame], progress: Progress
+    ) -> None:
+        trace = trace_of(batch, self._graph, rows, out.rows, has_data=planned.has_data)
+        self._watermark.advance()
+        self._trace.append(trace)
+        self._progress.append(progress)
+        self._inputs.commit(planned.offsets)
+        self._history.commit(batch.id, dict(planned.offsets), self._watermark.snapshot())
+        self._broken = False
+
+    def _restore(self, batch_id: int) -> None:
+        point = self._history.restore(batch_id)
+        self._watermark.restore(point.watermark)
+        self._inputs.rewind(point.offsets)
+        self._memory.forget_after(batch_id)
+        del self._trace[batch_id + 1 :], self._progress[batch_id + 1 :]
+        self._broken = self._done = False
+        self._exception = None
+
+    # -- the thread
+
+    def _tick(self) -> None:
+        try:
+            self.step()
+        except Exception as error:  # noqa: BLE001  shown by the dashboard and by q.exception
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._exception = error
+        self._player.pause()
+        self._changed()
+
+    def post(self, command: str, **arguments: Any) -> None:
+        """Ask the query's thread for ``"step" | "play" | "pause" | "rewind" | "stop"`` and return at once."""
+        if command == "pause":
+            self.pause()
+            return
+
+        def work() -> None:
+            try:
+                getattr(self, command)(**arguments)
+            except Exception as error:  # noqa: BLE001  shown by the dashboard and by q.exception
+                self._fail(error)
+
+        self._player.post(work)
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` after every change, from any thread; return the way to end that."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+    def _changed(self) -> None:
+        for callback in tuple(self._listeners):
+            callback()
+
+    def _replaces(self, older: Query | None) -> None:
+        if older is not None:
+            older.stop()
+            display.say(f"query {self.name!r}: the older one of this name is stopped.")
+
+    # -- looking
+
+    @property
+    def status(self) -> str:
+        """``"failed"``, ``"stopped"``, ``"playing"``, ``"done"`` (nothing left to read for now) or ``"idle"``."""
+        if self._exception is not None:
+            return "failed"
+        if self._stopped:
+            return "stopped"
+        if self._done:
+            return "done"
+        return "playing" if self._player.playing else "idle"
+
+    @property
+    def playing(self) -> bool:
+        return self._player.playing
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What a background batch failed with; None after the next good one."""
+        return self._exception
+
+    @property
+    def result(self) -> pd.DataFrame:
+        """What the result holds now: all rows (append), the latest row of every key (update), the last table (complete)."""
+        return self.result_at(self._history.last.batch_id)
+
+    def result_at(self, batch_id: int) -> pd.DataFrame:
+        """Return the result as it was after a batch."""
+        table = self._memory.table(self._optimized.key, batch_id)
+        return (pl.DataFrame(schema=self._optimized.schema) if table is None else table).to_pandas()
+
+    @property
+    def emitted(self) -> list[pd.DataFrame]:
+        """The rows handed to the sink, one frame per batch id."""
+        return [rows.to_pandas() for rows in self._memory.batches()]
+
+    @property
+    def late(self) -> pd.DataFrame:
+        """Every dropped row with ``batch_id``, ``operator``, ``watermark``, ``late_by``, ``reason`` and ``set_by``.
+
+        A row in several windows stands once for each window that it was too late for. ``watermark`` is the one that
+        condemned it, ``set_by`` the row that had set that watermark, ``late_by`` how far the watermark had passed its
+        window's end (or its own time).
+        """
+        return late_rows(self._trace).to_pandas()
+
+    @property
+    def state(self) -> pd.DataFrame:
+        """What is remembered now, a row a key: ``operator``, keys, values, ``expires_at``."""
+        return state_rows(self._graph).to_pandas()
+
+    def state_at(self, batch_id: int) -> pd.DataFrame:
+        """Return what was remembered after a batch."""
+        graph = Graph(self._optimized, Opening(self._mode, Watermark()))
+        tables = [table for step in graph.steps for table in step.tables]
+        with self._lock:
+            frames = self._history.frames(batch_id)
+        for table, rows in zip(tables, frames, strict=True):
+            table.restore(rows)
+        return state_rows(graph).to_pandas()
+
+    @property
+    def watermark(self) -> pd.Timestamp | None:
+        """The current watermark, 1970 before any row; None if the query declares none."""
+        steps = self._graph.watermark_steps
+        if not steps:
+            return None
+        dtype = steps[0].node.schema[steps[0].node.event_time]
+        return pd.Timestamp(instant_of(self._watermark.current, dtype))
+
+    @property
+    def progress(self) -> list[Progress]:
+        """The numbers of every batch, oldest first."""
+        return self._progress
+
+    @property
+    def last_progress(self) -> Progress | None:
+        return self._progress[-1] if self._progress else None
+
+    @property
+    def trace(self) -> list[Trace]:
+        """The story of every batch, oldest first."""
+        return self._trace
+
+    @property
+    def graph(self) -> list[Stream]:
+        """The streamz nodes, inputs first; ``q.graph[-1].sink(print)`` listens to the last."""
+        return list(self._graph.streams)
+
+    def explain(self) -> str:
+        """Return the plan as text, and the one that runs where that differs."""
+        return explain(self._plan, self._optimized)
+
+    def upcoming(self) -> pl.DataFrame | None:
+        """Return the rows of a replay that have not arrived yet, as the watermark will see them; else None."""
+        return upcoming(self._optimized, self._inputs)
+
+    def __repr__(self) -> str:
+        batches = len(self._trace)
+        return f"Query {self.name!r}: {self.status}, {batches} batches, watermark {self.watermark}"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return display.bundle(self)
+
+
+def upcoming(plan: Node, inputs: Inputs) -> pl.DataFrame | None:
+    """Return the unread rows of a replay up to its watermark node."""
+    marks = [node for node in plan.walk() if node.verb == "with_watermark"]
+    if len(marks) != 1 or len(inputs.sources) != 1 or not hasattr(inputs.sources[0], "arrival"):
+        return None
+    below = list(marks[0].walk())
+    if any(node.remembers or node.verb == "map_batches" for node in below):
+        return None
+    graph = Graph(marks[0], Opening("batch"))
+    return graph.run(inputs.read(inputs.latest()), Batch(pl.DataFrame())).rows
+
+
+def collect(plan: Node) -> pd.DataFrame:
+    """Run a plan as one batch over all that its sources hold now."""
+    graph = Graph(optimize(plan), Opening("batch", Watermark.of_a_table()))
+    inputs = Inputs([node.source for node in plan.walk() if isinstance(node, Read)])
+    return graph.run(inputs.read(inputs.latest()), Batch(pl.DataFrame())).rows.to_pandas()
+
+
+def _as_sink(sink: AnySink | None) -> Sink | PolarsSink | None:
+    if sink is None or hasattr(sink, "write") or hasattr(sink, "write_polars"):
+        return sink  # type: ignore[return-value]
+    if callable(sink):
+        return ForeachBatch(sink)
+    raise _option("sink", sink, "sn.sinks.…, or a function of (pandas, batch_id)")
+
+
+def _option(name: str, value: object, way_out: str) -> PlanError:
+    return PlanError(f"query: {name}={value!r} is not known; use {way_out}.", code="OPTION_INVALID")
+
+
+def _interval(trigger: Duration | None) -> float:
+    return 0.2 if trigger is None or trigger in _TRIGGERS else _seconds(trigger)
+
+
+def _seconds(value: Duration) -> float:
+    return max(0, duration(value, "play")) / SECOND

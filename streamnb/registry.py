@@ -1,0 +1,45 @@
+"""The queries alive in this process, by name."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamnb.query import Query
+
+_alive: weakref.WeakValueDictionary[str, Query] = weakref.WeakValueDictionary()
+_numbers = itertools.count(1)
+_in_cell: dict[tuple[str, Any], int] = {}
+
+
+def queries() -> list[Query]:
+    """Return the queries of this process that have not been stopped, oldest first."""
+    return [query for query in _alive.values() if query.status != "stopped"]
+
+
+def register(query: Query) -> Query | None:
+    """Note a query under its name; return the older one of that name, if it still runs."""
+    older = _alive.get(query.name)
+    _alive[query.name] = query
+    return older if older is not None and older is not query and older.status != "stopped" else None
+
+
+def default_name() -> str:
+    """Return a name: in a notebook the same one whenever the same cell is run again, else a new one."""
+    cell = _cell()
+    if cell is None:
+        return f"query-{next(_numbers)}"
+    count = _in_cell[cell] = _in_cell.get(cell, 0) + 1
+    return f"cell-{cell[0][:8]}" + (f"-{count}" if count > 1 else "")
+
+
+def _cell() -> tuple[str, Any] | None:
+    """Return the JupyterLab cell at work and its run, where there is one."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    cell = parent.get("metadata", {}).get("cellId") if isinstance(parent, dict) else None
+    return None if cell is None else (cell, parent["header"]["msg_id"])

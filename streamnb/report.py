@@ -1,0 +1,154 @@
+"""From what the steps did to what people read: progress, trace, late rows, state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import polars as pl
+
+from streamnb.connect import Offset
+from streamnb.graph import Graph
+from streamnb.inputs import Inputs
+from streamnb.plan import Batch, instant_of
+from streamnb.progress import OperatorProgress, Progress, StepTrace, Trace
+from streamnb.state import EXPIRES
+from streamnb.time import moment
+
+
+def progress_of(  # noqa: PLR0913  a record has many fields
+    name: str,
+    batch: Batch,
+    rows: Mapping[int, pl.DataFrame],
+    graph: Graph,
+    inputs: Inputs,
+    offsets: Mapping[int, Offset],
+    seconds: Mapping[str, float],
+    written: int,
+) -> Progress:
+    """Return the numbers of a batch. A source read in two branches counts its rows twice, as in Spark."""
+    count = sum(len(rows[id(source)]) for source, _ in graph.leaves)
+    total = sum(seconds.values())
+    rate = count / total if total else 0.0
+    return Progress(
+        name=name,
+        batch_id=batch.id,
+        timestamp=pd.Timestamp(moment(batch.time)),
+        num_input_rows=count,
+        input_rows_per_second=rate,
+        processed_rows_per_second=rate,
+        duration_ms={**{k: v * 1e3 for k, v in seconds.items()}, "trigger_execution": total * 1e3},
+        event_time=_event_time(graph),
+        state_operators=[_operator(trace, graph) for trace in reversed(graph.traces)],
+        sources=inputs.progress(rows, offsets),
+        sink={"num_output_rows": written},
+    )
+
+
+def _event_time(graph: Graph) -> dict[str, Any]:
+    steps = graph.watermark_steps
+    if not steps:
+        return {}
+    dtype = _time_type(graph)
+    times = pl.concat([step.rows[step.node.event_time].to_physical() for step in steps]).drop_nulls()
+    found: dict[str, Any] = {"watermark": _stamp(graph.watermark.current, dtype)}
+    if len(times):
+        values = {"max": times.max(), "min": times.min(), "avg": times.mean()}
+        found |= {name: _stamp(int(value), dtype) for name, value in values.items()}  # type: ignore[arg-type]
+    return found
+
+
+def _time_type(graph: Graph) -> pl.DataType | None:
+    steps = graph.watermark_steps
+    return steps[0].node.schema[steps[0].node.event_time] if steps else None
+
+
+def _stamp(microseconds: int | None, like: pl.DataType | None) -> pd.Timestamp | None:
+    at = instant_of(microseconds, like)
+    return None if at is None else pd.Timestamp(at)
+
+
+def _operator(trace: StepTrace, graph: Graph) -> OperatorProgress:
+    dtype = _time_type(graph)
+    return OperatorProgress(
+        operator=trace.operator,
+        late_watermark=_stamp(trace.late_watermark, dtype),
+        eviction_watermark=_stamp(trace.eviction_watermark, dtype),
+        num_rows_total=trace.num_rows_total,
+        num_rows_updated=trace.num_rows_updated,
+        num_rows_removed=trace.num_rows_removed,
+        num_rows_dropped_by_watermark=0 if trace.late is None else len(trace.late),
+        memory_used_bytes=trace.memory_used_bytes,
+        custom_metrics=trace.custom_metrics,
+    )
+
+
+def trace_of(
+    batch: Batch, graph: Graph, rows: Mapping[int, pl.DataFrame], emitted: pl.DataFrame, *, has_data: bool
+) -> Trace:
+    """Return the story of a batch. Holds the frames themselves, no copies."""
+    steps, dtype = graph.watermark_steps, _time_type(graph)
+    mark = graph.watermark
+    setter = next((s.set_by for s in steps if s.set_by is not None and mark.candidate(s.number) == mark.next()), None)
+    source = graph.leaves[0][0]
+    return Trace(
+        batch_id=batch.id,
+        time=moment(batch.time),
+        no_data=not has_data,
+        watermark=instant_of(mark.current, dtype) if steps else None,
+        watermark_after=instant_of(mark.next(), dtype) if steps else None,
+        watermark_row=setter,
+        rows=steps[0].rows if steps else rows[id(source)],
+        steps=graph.traces,
+        emitted=emitted,
+    )
+
+
+def late_rows(traces: Sequence[Trace]) -> pl.DataFrame:
+    """Return every dropped row with why."""
+    frames = [_why(trace, step, traces) for trace in traces for step in trace.steps if _any(step)]
+    return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema={n: pl.String for n in _WHY})
+
+
+_WHY = ("batch_id", "operator", "watermark", "late_by", "reason", "set_by")
+
+
+def _any(step: StepTrace) -> bool:
+    return step.late is not None and len(step.late) > 0
+
+
+def _why(trace: Trace, step: StepTrace, traces: Sequence[Trace]) -> pl.DataFrame:
+    late = step.late
+    assert late is not None  # noqa: S101  _any
+    like = trace.rows.schema.get(next(iter(trace.rows.schema), ""), None)
+    watermark = step.late_watermark or 0
+    zone = next((t for t in late.dtypes if isinstance(t, pl.Datetime)), like)
+    what = "window" if "window_end" in late.columns else "time"
+    reason = f"its {what} ended at or before the watermark" if what == "window" else "it is at or before the watermark"
+    return late.with_columns(
+        batch_id=pl.lit(trace.batch_id),
+        operator=pl.lit(step.operator),
+        watermark=pl.lit(instant_of(watermark, zone)).cast(zone or pl.Datetime("us")),
+        late_by=pl.col("late_by"),
+        reason=pl.lit(reason),
+        set_by=pl.lit(_setter(instant_of(watermark, zone), traces)),
+    )
+
+
+def _setter(watermark: Any, traces: Sequence[Trace]) -> str | None:
+    """Return the row that set a watermark, as text."""
+    setter = next((t.watermark_row for t in traces if t.watermark_row is not None and t.watermark_after == watermark), None)
+    return None if setter is None else ", ".join(f"{name}={value}" for name, value in setter.items())
+
+
+def state_rows(graph: Graph) -> pl.DataFrame:
+    """Return what every step remembers."""
+    dtype = _time_type(graph) or pl.Datetime("us")
+    frames = [
+        state.with_columns(operator=pl.lit(stream.node.verb), expires_at=pl.col(EXPIRES).cast(dtype)).drop(EXPIRES)
+        for stream in graph.streams
+        if (state := stream.step.state()) is not None
+    ]
+    frames = [frame.select("operator", pl.exclude("operator", "expires_at"), "expires_at") for frame in frames]
+    return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema={"operator": pl.String, "expires_at": dtype})

@@ -1,0 +1,184 @@
+"""Columns and types: what a user may write for a schema, and rows made to fit one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+from polars.exceptions import PolarsError
+
+from streamnb.errors import DataError, PlanError
+
+_TYPES: dict[str, pl.DataType] = {
+    "datetime": pl.Datetime("us"), "timestamp": pl.Datetime("us"), "date": pl.Date(), "duration": pl.Duration("us"),
+    "string": pl.String(), "str": pl.String(), "bool": pl.Boolean(), "boolean": pl.Boolean(), "binary": pl.Binary(),
+    "int8": pl.Int8(), "int16": pl.Int16(), "int32": pl.Int32(), "int64": pl.Int64(), "int": pl.Int64(), "long": pl.Int64(),
+    "uint8": pl.UInt8(), "uint16": pl.UInt16(), "uint32": pl.UInt32(), "uint64": pl.UInt64(),
+    "float32": pl.Float32(), "float64": pl.Float64(), "float": pl.Float64(), "double": pl.Float64(),
+}  # fmt: skip
+
+Schema = Mapping[str, Any]
+
+
+def polars_type(verb: str, name: Any) -> pl.DataType:
+    """Return the Polars type of ``"int64"``, ``"list[string]"``, ``"datetime[UTC]"``, or of a Polars or Narwhals type."""
+    if isinstance(name, type) and issubclass(name, pl.DataType | nw.dtypes.DType):
+        name = name()
+    if isinstance(name, pl.Datetime):
+        return pl.Datetime("us", name.time_zone)
+    if isinstance(name, pl.DataType):
+        return name
+    if isinstance(name, nw.dtypes.DType):
+        return _from_narwhals(name)
+    if isinstance(name, str):
+        return _named(verb, name)
+    raise _unknown(verb, name)
+
+
+def _from_narwhals(dtype: nw.dtypes.DType) -> pl.DataType:
+    column = nw.new_series("x", [], dtype, backend="polars").to_native()
+    found: pl.DataType = column.dtype
+    return found
+
+
+def _named(verb: str, name: str) -> pl.DataType:
+    inner = re.fullmatch(r"\s*(list|datetime)\s*\[(.+)\]\s*", name, flags=re.IGNORECASE)
+    if inner is None:
+        if name.strip().lower() not in _TYPES:
+            raise _unknown(verb, name)
+        return _TYPES[name.strip().lower()]
+    if inner[1].lower() == "list":
+        return pl.List(_named(verb, inner[2]))
+    zone = inner[2].split(",")[-1].strip()
+    return pl.Datetime("us", None if zone in {"us", "ms", "ns"} else zone)
+
+
+def _unknown(verb: str, name: object) -> PlanError:
+    return PlanError(
+        f"{verb}: the type {name!r} is not known; use 'datetime', 'date', 'string', 'int64', 'float64', 'bool' or 'list[…]'.",
+        code="SCHEMA_INVALID",
+    )
+
+
+def polars_schema(verb: str, schema: Schema) -> pl.Schema:
+    """Return a schema in Polars types."""
+    return pl.Schema({name: polars_type(verb, dtype) for name, dtype in schema.items()})
+
+
+def as_rows(verb: str, data: Any, schema: pl.Schema | None = None) -> pl.DataFrame:
+    """Return rows as a Polars frame, made to fit ``schema``.
+
+    Takes dicts, a dict of columns, pandas, Polars or Arrow. Missing values are null; ISO strings become datetimes.
+    A column that the schema lacks, or a value that does not fit, is a DataError.
+    """
+    frame = _as_frame(verb, data, schema)
+    return frame if schema is None else fit(verb, frame, schema)
+
+
+def _as_frame(verb: str, data: Any, schema: pl.Schema | None) -> pl.DataFrame:
+    if isinstance(data, pl.DataFrame):
+        return data
+    if isinstance(data, Mapping):
+        return _from_columns(verb, data, schema)
+    if isinstance(data, Sequence) and not isinstance(data, str):
+        return _from_records(verb, data, schema)
+    try:
+        return nw.from_native(data, eager_only=True).to_polars()
+    except TypeError:
+        raise DataError(f"{verb}: cannot take rows from {type(data).__name__}; give dicts or a DataFrame.") from None
+
+
+def _from_records(verb: str, records: Sequence[Any], schema: pl.Schema | None) -> pl.DataFrame:
+    wrong = next((r for r in records if not isinstance(r, Mapping)), None)
+    if wrong is not None:
+        raise DataError(f"{verb}: a row is a dict of column to value, not {wrong!r}; write {{'column': value}}.")
+    names = list(dict.fromkeys(name for record in records for name in record)) or list(schema or ())
+    columns = {name: [record.get(name) for record in records] for name in names}
+    return _from_columns(verb, columns, schema)
+
+
+def _from_columns(verb: str, columns: Mapping[str, Any], schema: pl.Schema | None) -> pl.DataFrame:
+    try:
+        return pl.DataFrame([_column(name, values, schema) for name, values in columns.items()])
+    except (PolarsError, TypeError, OverflowError) as error:
+        raise DataError(f"{verb}: the rows do not fit: {error}; check the values against the schema {schema}.") from error
+
+
+def _column(name: str, values: Any, schema: pl.Schema | None) -> pl.Series:
+    wanted = (schema or {}).get(name)
+    values = values if isinstance(values, pl.Series) else list(values)
+    if isinstance(wanted, pl.Datetime) and any(isinstance(v, str) for v in values):
+        return pl.Series(name, [_parsed(name, v, wanted) for v in values], wanted)
+    return pl.Series(name, values, strict=True) if wanted is None else _strict(name, values, wanted)
+
+
+def _strict(name: str, values: Any, wanted: pl.DataType) -> pl.Series:
+    try:
+        return pl.Series(name, values, wanted, strict=True)
+    except TypeError:
+        return pl.Series(name, values).cast(wanted, strict=True)
+
+
+def _parsed(name: str, value: Any, wanted: pl.Datetime) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        at = dt.datetime.fromisoformat(value)
+    except ValueError:
+        raise DataError(f"column {name!r}: {value!r} is not a time; write it like '2013-02-08 17:28:00'.") from None
+    if wanted.time_zone is None and at.tzinfo is not None:
+        if at.utcoffset():
+            raise DataError(
+                f"column {name!r}: {value!r} has an offset and the column has no time zone; declare it 'datetime[UTC]'."
+            )
+        return at.replace(tzinfo=None)
+    if wanted.time_zone is not None and at.tzinfo is None:
+        return at.replace(tzinfo=dt.timezone.utc)
+    return at
+
+
+def fit(verb: str, rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """Return rows with exactly the columns and types of a schema; absent columns are null."""
+    if rows.schema == schema:
+        return rows
+    extra = [name for name in rows.columns if name not in schema]
+    if extra:
+        raise DataError(f"{verb}: columns {extra} are not in the schema {schema.names()}; declare or drop them.")
+    return rows.select(_fitted(verb, rows, name, dtype) for name, dtype in schema.items())
+
+
+def _fitted(verb: str, rows: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Series:
+    if name not in rows.columns:
+        return pl.Series(name, [None], dtype).new_from_index(0, len(rows)) if len(rows) else pl.Series(name, [], dtype)
+    column = rows[name]
+    if column.dtype == dtype:
+        return column
+    if isinstance(dtype, pl.Datetime):
+        return _times(verb, column, dtype)
+    try:
+        return column.cast(dtype, strict=True)
+    except PolarsError as error:
+        raise DataError(f"{verb}: column {name!r} should be {dtype} and is {column.dtype}: {error}") from None
+
+
+def _times(verb: str, column: pl.Series, dtype: pl.Datetime) -> pl.Series:
+    if column.dtype == pl.String:
+        return pl.Series(column.name, [v if v is None else _parsed(column.name, v, dtype) for v in column], dtype)
+    if isinstance(column.dtype, pl.Datetime) and (column.dtype.time_zone is None) != (dtype.time_zone is None):
+        raise DataError(
+            f"{verb}: column {column.name!r} mixes times with and without a time zone "
+            f"({column.dtype} into {dtype}); make them one with dt.tz_localize or dt.tz_convert."
+        )
+    if column.dtype in {pl.Date, pl.Null} or isinstance(column.dtype, pl.Datetime):
+        return column.cast(dtype)
+    raise DataError(f"{verb}: column {column.name!r} should be {dtype} and is {column.dtype}; convert it first.")
+
+
+def microseconds(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame with times in microseconds, the resolution of everything here."""
+    odd = {n: pl.Datetime("us", t.time_zone) for n, t in rows.schema.items() if isinstance(t, pl.Datetime) and t.time_unit != "us"}
+    return rows.cast(odd) if odd else rows  # type: ignore[arg-type]

@@ -1,0 +1,7 @@
+"""Where rows go: one connector a file."""
+
+from streamnb.sinks.console import Console
+from streamnb.sinks.foreach_batch import ForeachBatch
+from streamnb.sinks.memory import Memory
+
+__all__ = ["Console", "ForeachBatch", "Memory"]

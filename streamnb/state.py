@@ -1,0 +1,259 @@
+"""StateTable: what an operator remembers, keyed, columnar, and changed at the cost of the change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from streamnb.hash_index import Hashes, HashIndex, Slots
+
+EXPIRES = "__expires"
+"""The column of a state table with the watermark that ends a row (microseconds; null: never)."""
+
+FOREVER = np.iinfo(np.int64).max
+_PART_RATIO = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What one batch did to a table: the new version of every row it wrote, and the rows it removed."""
+
+    upserted: pl.DataFrame
+    removed: pl.DataFrame
+
+
+class StateTable:
+    """Rows by key. Looking up, writing and evicting cost the rows named, not the rows held.
+
+    New versions of rows are appended to columnar parts; a hash index says which version is the newest, a calendar which
+    keys end when. What a batch appended is its difference to the batch before, so checkpoints, rewinding and the view of
+    what changed all read the same frames. Dead versions are swept once they outnumber the living.
+
+    A hash is only a hint: keys are compared, and two keys with one hash make the table hash anew with another seed.
+    """
+
+    def __init__(self, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> None:
+        self.schema = pl.Schema({**schema, EXPIRES: pl.Int64()})
+        self.keys = list(keys)
+        self._seed = 0
+        self._reset(pl.DataFrame(schema=self.schema))
+
+    def _reset(self, rows: pl.DataFrame) -> None:
+        self._index, self._parts, self._frame = HashIndex(), [], rows.clear()
+        self._live = self._size = 0
+        self._row_of = np.empty(0, np.int64)
+        self._hash_of = np.empty(0, np.uint64)
+        self._ends_at = np.empty(0, np.int64)
+        self._free = np.empty(0, np.int64)
+        self._calendar: list[tuple[NDArray[np.int64], Slots]] = []
+        self._upserted: list[pl.DataFrame] = []
+        self._removed: list[pl.DataFrame] = []
+        if len(rows):
+            self._write(rows, np.full(len(rows), -1, np.int64), self._hash(rows))
+
+    def __len__(self) -> int:
+        return self._live
+
+    def like(self) -> StateTable:
+        """Return an empty table of the same shape."""
+        return StateTable({n: t for n, t in self.schema.items() if n != EXPIRES}, self.keys)
+
+    # -- reading
+
+    def find(self, keys: pl.DataFrame) -> Slots:
+        """Return the slot of every key, -1 where the table has none."""
+        return self._find(keys, self._hash(keys))
+
+    def _find(self, keys: pl.DataFrame, hashes: Hashes) -> Slots:
+        slots = self._index.find(hashes)
+        known = slots >= 0
+        if known.any() and not self._same(keys, slots, known):
+            self._reseed()
+            return self.find(keys)
+        return slots
+
+    def _same(self, keys: pl.DataFrame, slots: Slots, known: NDArray[np.bool_]) -> bool:
+        mine = self._frame.select(self.keys)[self._row_of[slots[known]]]
+        theirs = keys.select(self.keys)
+        theirs = theirs if known.all() else theirs.filter(known)
+        return all(a.eq_missing(b).all() for a, b in zip(mine, theirs, strict=True))
+
+    def rows(self, slots: Slots) -> pl.DataFrame:
+        """Return the newest rows of slots that ``find`` gave (none of them -1)."""
+        return self._frame[self._row_of[slots]]
+
+    def frame(self) -> pl.DataFrame:
+        """Return every row, oldest write first. Costs the whole table."""
+        return self._frame[np.sort(self._row_of[self._row_of >= 0])]
+
+    # -- writing
+
+    def upsert(self, rows: pl.DataFrame, slots: Slots | None = None) -> None:
+        """Write rows with distinct keys; ``slots`` are theirs as ``find`` gave them for this very batch."""
+        if not len(rows):
+            return
+        hashes = self._hash(rows)
+        slots = self._find(rows, hashes) if slots is None else slots
+        self._upserted.append(rows)
+        self._write(rows, slots, hashes)
+
+    def _write(self, rows: pl.DataFrame, slots: Slots, hashes: Hashes) -> None:
+        fresh = slots < 0
+        count = int(fresh.sum())
+        if count:
+            slots = slots.copy()
+            slots[fresh] = self._take(count)
+            self._hash_of[slots[fresh]] = hashes[fresh]
+        self._row_of[slots] = np.arange(self._size, self._size + len(rows))
+        self._append(rows)
+        self._live += count
+        self._schedule(rows[EXPIRES], slots)
+        if count and not self._add(hashes[fresh], slots[fresh]):
+            self._reseed()
+        self._sweep()
+
+    def _add(self, hashes: Hashes, slots: Slots) -> bool:
+        """Index new keys; False if two of them share a hash."""
+        self._index.insert(hashes, slots)
+        return bool((self._index.find(hashes) == slots).all())
+
+    def evict(self, watermark: int) -> pl.DataFrame:
+        """Remove and return the rows that end at or before ``watermark``, first ended first."""
+        due = [self._cut(i, watermark) for i in range(len(self._calendar))]
+        self._calendar = [run for run in self._calendar if len(run[0])]
+        if not any(len(ends) for ends, _ in due):
+            return self._frame.clear()
+        ends, slots = (np.concatenate(part) for part in zip(*due, strict=True))
+        order = np.argsort(ends, kind="stable")
+        ends, slots = ends[order], slots[order]
+        still = (self._ends_at[slots] == ends) & (self._row_of[slots] >= 0)
+        return self.remove(_distinct(slots[still]))
+
+    def _cut(self, run: int, watermark: int) -> tuple[NDArray[np.int64], Slots]:
+        ends, slots = self._calendar[run]
+        cut = int(np.searchsorted(ends, watermark, side="right"))
+        self._calendar[run] = (ends[cut:], slots[cut:])
+        return ends[:cut], slots[:cut]
+
+    def remove(self, slots: Slots) -> pl.DataFrame:
+        """Remove and return the rows of some slots."""
+        if not len(slots):
+            return self._frame.clear()
+        gone = self._frame[self._row_of[slots]]
+        self._index.remove(self._hash_of[slots], slots)
+        self._row_of[slots] = -1
+        self._free = np.concatenate([self._free, slots])
+        self._live -= len(slots)
+        self._removed.append(gone)
+        self._sweep()
+        return gone
+
+    # -- one batch to the next
+
+    def commit(self) -> Changes:
+        """Close the batch: return what it changed, and start counting anew."""
+        changes = Changes(_joined(self._upserted, self._frame), _joined(self._removed, self._frame))
+        self._upserted, self._removed = [], []
+        return changes
+
+    def restore(self, rows: pl.DataFrame) -> None:
+        """Hold exactly ``rows``, as if nothing else had ever been written."""
+        self._reset(rows)
+
+    def apply(self, changes: Changes) -> None:
+        """Do again what a batch did."""
+        self.upsert(changes.upserted)
+        if len(changes.removed):
+            self.remove(self.find(changes.removed))
+        self.commit()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held for rows, index and calendar, dead versions included."""
+        arrays = self._row_of.nbytes + self._hash_of.nbytes + self._ends_at.nbytes + self._index.nbytes
+        calendar = sum(ends.nbytes + slots.nbytes for ends, slots in self._calendar)
+        return int(self._frame.estimated_size()) + arrays + calendar
+
+    # -- inside
+
+    def _hash(self, rows: pl.DataFrame) -> Hashes:
+        return rows.select(self.keys).hash_rows(self._seed).to_numpy()
+
+    def _take(self, count: int) -> Slots:
+        """Return free slots, new ones where needed."""
+        reused, self._free = self._free[:count], self._free[count:]
+        if len(reused) == count:
+            return reused
+        old = len(self._row_of)
+        needed = old + count - len(reused)
+        grown = max(needed, 2 * old, 16)
+        self._row_of = _grown(self._row_of, grown, -1)
+        self._hash_of = _grown(self._hash_of, grown, 0)
+        self._ends_at = _grown(self._ends_at, grown, FOREVER)
+        self._free = np.concatenate([self._free, np.arange(needed, grown)])
+        return np.concatenate([reused, np.arange(old, needed)])
+
+    def _append(self, rows: pl.DataFrame) -> None:
+        """Add a part; parts stay few because each is several times the next."""
+        self._size += len(rows)
+        self._parts.append(rows.select(self.schema.names()))
+        while len(self._parts) > 1 and len(self._parts[-2]) <= _PART_RATIO * len(self._parts[-1]):
+            self._parts[-2:] = [pl.concat(self._parts[-2:], rechunk=True)]
+        self._frame = pl.concat(self._parts, rechunk=False) if len(self._parts) > 1 else self._parts[0]
+
+    def _schedule(self, expires: pl.Series, slots: Slots) -> None:
+        ends = expires.fill_null(FOREVER).to_numpy()
+        news = self._ends_at[slots] != ends
+        self._ends_at[slots] = ends
+        news &= ends != FOREVER
+        if not news.any():
+            return
+        run = _sorted(ends[news], slots[news])
+        while self._calendar and len(self._calendar[-1][0]) <= _PART_RATIO * len(run[0]):
+            last = self._calendar.pop()
+            run = _sorted(np.concatenate([last[0], run[0]]), np.concatenate([last[1], run[1]]))
+        self._calendar.append(run)
+
+    def _sweep(self) -> None:
+        """Rewrite the living rows once most versions are dead."""
+        if self._size <= 2 * self._live + 1024:
+            return
+        live = np.flatnonzero(self._row_of >= 0)
+        live = live[np.argsort(self._row_of[live])]
+        kept = self._frame[self._row_of[live]].rechunk()
+        self._row_of[live] = np.arange(len(live))
+        self._parts, self._frame, self._size = [kept], kept, len(kept)
+
+    def _reseed(self) -> None:
+        """Two keys met in one hash: hash all with the next seed."""
+        upserted, removed = self._upserted, self._removed
+        self._seed += 1
+        self._reset(self.frame())
+        self._upserted, self._removed = upserted, removed
+
+
+def _sorted(ends: NDArray[np.int64], slots: Slots) -> tuple[NDArray[np.int64], Slots]:
+    order = np.argsort(ends, kind="stable")
+    return ends[order], slots[order]
+
+
+def _distinct(slots: Slots) -> Slots:
+    """Drop repeats, keeping the first of each: a freed slot may stand twice in the calendar."""
+    _, first = np.unique(slots, return_index=True)
+    return slots[np.sort(first)]
+
+
+def _grown(values: NDArray[np.generic], size: int, fill: int) -> NDArray[np.generic]:
+    grown = np.full(size, fill, values.dtype)
+    grown[: len(values)] = values
+    return grown
+
+
+def _joined(frames: Sequence[pl.DataFrame], like: pl.DataFrame) -> pl.DataFrame:
+    if len(frames) == 1:
+        return frames[0]
+    return pl.concat(frames) if frames else like.clear()

@@ -1,0 +1,235 @@
+"""Time as whole microseconds: durations, windows as pure functions, and the clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time as _time
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+from streamnb.errors import PlanError
+
+MILLISECOND = 1_000
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+MONTH = 31 * DAY
+NEVER_LATE = -(2**62)
+ALL_PAST = 2**62
+
+_UNITS = {
+    "us": 1, "microsecond": 1, "ms": MILLISECOND, "millisecond": MILLISECOND,
+    "s": SECOND, "sec": SECOND, "second": SECOND, "m": 60 * SECOND, "min": 60 * SECOND, "minute": 60 * SECOND,
+    "h": 3600 * SECOND, "hour": 3600 * SECOND, "d": DAY, "day": DAY, "w": 7 * DAY, "week": 7 * DAY,
+    "month": MONTH, "year": 12 * MONTH,
+}  # fmt: skip
+_TERM = re.compile(r"\s*([+-]?\s*\d+(?:\.\d+)?)\s*([a-zA-Zµ]+)\s*,?")
+
+Duration = str | dt.timedelta
+"""What the user may write for a duration; ``pandas.Timedelta`` is a ``timedelta``."""
+
+
+def duration(value: Duration, verb: str, *, months: bool = False) -> int:
+    """Return a duration in microseconds.
+
+    ``months=True`` takes months of 31 days and years of 12 such months, as Spark does for a watermark's delay, and
+    only there: a window of months would not have one length.
+    """
+    if isinstance(value, dt.timedelta):
+        return value // dt.timedelta(microseconds=1)
+    if not isinstance(value, str):
+        raise _unreadable(verb, value)
+    text = re.sub(r"^\s*interval\s+", "", value, flags=re.IGNORECASE).strip()
+    total, end = 0.0, 0
+    for term in _TERM.finditer(text):
+        if term.start() != end:
+            break
+        end = term.end()
+        total += float(term[1].replace(" ", "")) * _unit(term[2], value, verb, months=months)
+    if not text or end != len(text):
+        raise _unreadable(verb, value)
+    return round(total)
+
+
+def _unit(name: str, value: str, verb: str, *, months: bool) -> int:
+    word = name.lower().replace("µ", "u")
+    size = _UNITS.get(word) or _UNITS.get(word.removesuffix("s"))
+    if size is None:
+        raise _unreadable(verb, value)
+    if size >= MONTH and not months:
+        raise PlanError(
+            f"{verb}: {value!r} has months, and a month has no fixed length; write it in days, such as '30 days'.",
+            code="DURATION_INVALID",
+        )
+    return size
+
+
+def _unreadable(verb: str, value: object) -> PlanError:
+    return PlanError(
+        f"{verb}: cannot read the duration {value!r}; write it like '10 minutes', '90s' or '1h30m'.",
+        code="DURATION_INVALID",
+    )
+
+
+def spell(microseconds: int) -> str:
+    """Return a duration as people write it: ``5400000000`` is ``"1 hour 30 minutes"``."""
+    if microseconds == 0:
+        return "0 seconds"
+    if microseconds < 0:
+        return f"-{spell(-microseconds)}"
+    parts = []
+    for unit in ("day", "hour", "minute", "second", "millisecond", "microsecond"):
+        count, microseconds = divmod(microseconds, _UNITS[unit])
+        if count:
+            parts.append(f"{count} {unit}{'s' if count > 1 else ''}")
+    return " ".join(parts)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Event time to intervals ``[start, end)`` of ``size``, one every ``slide``, counted from 1970-01-01T00:00 UTC + ``start``.
+
+    All in microseconds. A time zone or daylight saving plays no part: a day is 24 hours from midnight UTC.
+    Spark: ``window(time, size, slide, start)``.
+    """
+
+    size: int
+    slide: int
+    start: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size <= 0:
+            raise _window(f"a size of {spell(self.size)} holds no row", "give it a size above zero")
+        if not 0 < self.slide <= self.size:
+            raise _window(
+                f"a slide of {spell(self.slide)} with a size of {spell(self.size)}",
+                "slide by more than nothing and at most the size",
+            )
+        if abs(self.start) >= self.slide:
+            raise _window(
+                f"a start of {spell(self.start)} with a slide of {spell(self.slide)}",
+                "start within one slide",
+            )
+
+    @property
+    def overlap(self) -> int:
+        """How many windows a row is in, at most."""
+        return -(-self.size // self.slide)
+
+    def last_start(self, time: pl.Expr) -> pl.Expr:
+        """Return the start of the last window that holds ``time`` (microseconds)."""
+        shifted = time - self.start if self.start else time
+        return time - shifted % self.slide
+
+    def __str__(self) -> str:
+        slide = "" if self.slide == self.size else f" every {spell(self.slide)}"
+        return f"{spell(self.size)}{slide}"
+
+
+def _window(wrong: str, way_out: str) -> PlanError:
+    return PlanError(f"window: {wrong}; {way_out}.", code="WINDOW_INVALID")
+
+
+class Clock(Protocol):
+    """The processing time of a query, in microseconds since 1970 UTC."""
+
+    def now(self) -> int: ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        return _time.time_ns() // 1_000
+
+
+class ManualClock:
+    """A clock that moves when told to, for tests and lessons.
+
+    >>> clock = ManualClock("2013-02-08 09:00")
+    >>> clock.advance("30 minutes")
+    >>> clock.now() == ManualClock("2013-02-08 09:30").now()
+    True
+    """
+
+    def __init__(self, start: str | dt.datetime = "1970-01-01") -> None:
+        at = dt.datetime.fromisoformat(start) if isinstance(start, str) else start
+        self._now = instant(at)
+
+    def now(self) -> int:
+        return self._now
+
+    def advance(self, by: Duration) -> None:
+        """Move on by a duration, never back."""
+        step = duration(by, "ManualClock.advance")
+        if step < 0:
+            raise PlanError(f"ManualClock.advance: {by!r} would go back; a clock only advances.", code="DURATION_INVALID")
+        self._now += step
+
+
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  naive times are taken as they stand
+
+
+def instant(at: dt.datetime) -> int:
+    """Return microseconds since 1970; a naive time is taken as it stands."""
+    if at.tzinfo is not None:
+        at = at.astimezone(dt.timezone.utc).replace(tzinfo=None)
+    return (at - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def moment(microseconds: int) -> dt.datetime:
+    """Return the naive time of an instant."""
+    return _EPOCH + dt.timedelta(microseconds=microseconds)
+
+
+class Watermark:
+    """The event time a query is done with: per input the largest time seen minus its delay, then min or max over inputs.
+
+    It starts at 1970, never goes back, and moves between batches only: a batch drops late rows by the watermark that the
+    batch before it ran with (``late``) and evicts by its own (``current``). Resolution is one millisecond, as Spark's.
+    """
+
+    def __init__(self, policy: str = "min") -> None:
+        self.late, self.current = 0, 0
+        self._policy = min if policy == "min" else max
+        self._candidates: list[int] = []
+
+    @classmethod
+    def of_a_table(cls) -> Watermark:
+        """Return the watermark of a query over a whole table: no row is late, all state ends."""
+        watermark = cls()
+        watermark.late, watermark.current = NEVER_LATE, ALL_PAST
+        return watermark
+
+    def add_input(self) -> int:
+        """Return the number of a new input; an input without rows counts as 1970."""
+        self._candidates.append(0)
+        return len(self._candidates) - 1
+
+    def candidate(self, number: int) -> int:
+        """Return what one input asks for."""
+        return self._candidates[number]
+
+    def observe(self, number: int, largest: int, delay: int) -> bool:
+        """Take the largest event time of an input in this batch; True if it is a new largest."""
+        candidate = largest // MILLISECOND * MILLISECOND - delay // MILLISECOND * MILLISECOND
+        new = candidate > self._candidates[number]
+        if new:
+            self._candidates[number] = candidate
+        return new
+
+    def next(self) -> int:
+        """Return the watermark that the next batch will run with."""
+        return max(self.current, self._policy(self._candidates)) if self._candidates else 0
+
+    def advance(self) -> None:
+        """Go on to the next batch."""
+        self.late, self.current = self.current, self.next()
+
+    def snapshot(self) -> tuple[int, ...]:
+        return self.late, self.current, *self._candidates
+
+    def restore(self, snapshot: tuple[int, ...]) -> None:
+        self.late, self.current, *self._candidates = snapshot

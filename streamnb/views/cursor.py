@@ -1,0 +1,42 @@
+"""Cursor: where the pictures of one query look, all of them at the same batch."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamnb.progress import Playable
+
+
+class Cursor:
+    """A position in the trace of a query, or whatever is newest; -1 is before the first batch."""
+
+    def __init__(self) -> None:
+        self._at: int | None = None
+        self._watchers: list[Callable[[], None]] = []
+
+    def at(self, newest: int) -> int:
+        """Return the position, given that of the newest batch."""
+        return newest if self._at is None else min(self._at, newest)
+
+    def move(self, to: int, newest: int) -> None:
+        """Look at position ``to``; at the newest batch or beyond, follow the newest."""
+        self._at = None if to >= newest else max(to, 0)
+        for callback in tuple(self._watchers):
+            callback()
+
+    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` after every move; return the way to end that."""
+        self._watchers.append(callback)
+        return lambda: self._watchers.remove(callback)
+
+
+_cursors: weakref.WeakKeyDictionary[Playable, Cursor] = weakref.WeakKeyDictionary()
+
+
+def cursor_of(query: Playable) -> Cursor:
+    """Return the one cursor of a query, which lives as long as the query does."""
+    return _cursors.setdefault(query, Cursor())

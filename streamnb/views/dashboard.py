@@ -1,0 +1,193 @@
+"""Dashboard: controls, plane and result of one query, drawn at the reader's pace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+from IPython import get_ipython
+from IPython.display import display
+
+from streamnb.views.controls import Controls
+from streamnb.views.cursor import cursor_of
+from streamnb.views.live import Live
+from streamnb.views.pacer import Pacer
+from streamnb.views.plane_figure import Plane
+from streamnb.views.plane_svg import svg
+from streamnb.views.still import Still
+from streamnb.views.table import Table, html
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from streamnb.progress import Outline, Playable, Trace
+
+SPEED = 2.0
+"""Batches a second, until the reader chooses."""
+
+
+class Dashboard:
+    """A live view of ``query``; any number of cells may display it.
+
+    It looks at the newest batch until it is moved back, and all dashboards of a query look at the same one. It reads
+    the query's records and posts commands to it: closing it does not touch the query.
+    """
+
+    def __init__(self, query: Playable) -> None:
+        self.query = query
+        self.speed = SPEED
+        self.closed = False
+        self.cursor = cursor_of(query)
+        self.controls = Controls(self.obey)
+        self.plane = Plane(query)
+        self.live = Live(self.plane.figure)
+        self.table = Table()
+        self.box = ipywidgets.VBox([self.controls, self.live, self.table]).add_class("sn-dashboard")
+        self._still = Still({"image/svg+xml": lambda: svg(query, self.at), "text/html": self._still_table})
+        self._drawn: tuple[int, Trace | None] | None = None
+        self._draw(0.0)
+        self._pacer = Pacer(query.name, self._draw, self._rest, self.live.ready)
+        self._unwatch = [query.subscribe(self._pacer.mark), self.cursor.watch(self._pacer.mark), self._watch_cells()]
+
+    def _watch_cells(self) -> Callable[[], None]:
+        """Refresh the stills when a cell is done, so that a notebook run from end to end is saved as it stands."""
+        shell = get_ipython()
+        if shell is None:
+            return lambda: None
+        events = shell.events
+        events.register("post_run_cell", self._after_cell)
+        return lambda: events.unregister("post_run_cell", self._after_cell)
+
+    @property
+    def newest(self) -> int:
+        """Position of the newest batch in the trace; -1 when there is none."""
+        return len(self.query.trace) - 1
+
+    @property
+    def at(self) -> int:
+        """Position of the batch that is shown."""
+        return self.cursor.at(self.newest)
+
+    def obey(self, command: str, value: Any = None) -> None:
+        """Do what a button of :class:`~streamnb.views.controls.Controls` asks."""
+        match command:
+            case "step" if self.at == self.newest:
+                self.query.post("step")
+            case "step":
+                self._look(self.at + 1)
+            case "back":
+                self._look(self.at - 1)
+            case "jump":
+                self._look(int(value))
+            case "first":
+                self._look(0)
+            case "last":
+                self._look(self.newest)
+            case "speed":
+                self.speed = float(value)
+                self._replay()
+            case "play":
+                self._look(self.newest)
+                self._play()
+            case "pause":
+                self.query.post("pause")
+            case "rewind":
+                self._rewind()
+
+    def _look(self, to: int) -> None:
+        if to < self.newest and self.query.playing:
+            self.query.post("pause")
+        self.cursor.move(to, self.newest)
+
+    def _play(self) -> None:
+        self.query.post("play", every=f"{1000 / self.speed:.0f}ms")
+
+    def _replay(self) -> None:
+        if self.query.playing:
+            self._play()
+        self._pacer.mark()
+
+    def _rewind(self) -> None:
+        if self.at >= 0:
+            self.query.post("rewind", to=self.query.trace[self.at].batch_id)
+        self.cursor.move(self.newest, self.newest)
+
+    def _draw(self, since: float) -> None:
+        try:
+            self._draw_batch(since)
+            self.controls.show(self.query, self.at, self.speed)
+        except Exception as error:  # noqa: BLE001  a picture that fails says so and leaves the query alone
+            self.controls.complain(error)
+
+    def _draw_batch(self, since: float) -> None:
+        at = self.at
+        trace = self.query.trace[at] if at >= 0 else None
+        if self._drawn is None or self._drawn[0] != at or self._drawn[1] is not trace:
+            with self.live.lock:
+                self.plane.refresh(at)
+            self._show_table(at)
+            self._drawn = at, trace
+        self.live.flush(since)
+
+    def _show_table(self, at: int) -> None:
+        if at >= 0:
+            now = self._result(at)
+            before = self._result(at - 1) if at else now.iloc[:0]
+            self.table.show(before, now, _key(self.query.outline), self._table_title(now, at))
+
+    def _result(self, at: int) -> pd.DataFrame:
+        return self.query.result_at(self.query.trace[at].batch_id)
+
+    def _table_title(self, now: pd.DataFrame, at: int) -> str:
+        count = f"{len(now):,} row{'' if len(now) == 1 else 's'}" if len(now) else "no rows yet"
+        return f"Result after batch {self.query.trace[at].batch_id}: {count}, {self.query.outline.output_mode} mode"
+
+    def _still_table(self) -> str:
+        if self.at < 0:
+            return ""
+        now = self._result(self.at)
+        return html(now, self._table_title(now, self.at))
+
+    def _rest(self) -> None:
+        try:
+            self.live.caption = self.plane.describe(self.at)
+        except Exception as error:  # noqa: BLE001  see _draw
+            self.controls.complain(error)
+        self._refresh_still()
+
+    def _after_cell(self, _: Any) -> None:
+        if not self.query.playing:
+            self._refresh_still()
+
+    def _refresh_still(self) -> None:
+        try:
+            self._still.refresh()
+        except Exception as error:  # noqa: BLE001  see _draw
+            self.controls.complain(error)
+
+    def _ipython_display_(self) -> None:
+        widget = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        bundle = {"application/vnd.jupyter.widget-view+json": widget, "text/plain": repr(self.query)}
+        display(bundle, raw=True)
+        self._still.show()
+
+    def close(self) -> None:
+        """Remove the views and end their thread; the still picture stays, and the query goes on."""
+        if self.closed:
+            return
+        self.closed = True
+        self._pacer.stop()
+        for unwatch in self._unwatch:
+            unwatch()
+        self._refresh_still()
+        for widget in (self.box, self.controls, self.live, self.table):
+            widget.close()
+
+
+def _key(outline: Outline) -> tuple[str, ...]:
+    """Return the columns by which a row of the result is known; none in append mode, where rows only come after."""
+    if outline.output_mode == "append":
+        return ()
+    return (*(("window_start", "window_end") if outline.window else ()), *outline.keys)

@@ -1,0 +1,211 @@
+// One Bokeh document per model, any number of views of it; frames in, receipts and gestures out.
+
+const GESTURE_PAUSE_MS = 30;
+
+function isDark() {
+  const { dataset, classList } = document.body;
+  if (dataset.jpThemeLight !== undefined) return dataset.jpThemeLight === "false";
+  if (classList.contains("vscode-dark") || classList.contains("vscode-light")) return classList.contains("vscode-dark");
+  return matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+function onThemeChange(callback, signal) {
+  const observer = new MutationObserver(callback);
+  observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", callback, { signal });
+  signal.addEventListener("abort", () => observer.disconnect());
+}
+
+// The page holds one BokehJS per version, whichever kernel brought it first.
+function bokeh(model) {
+  const version = model.get("version");
+  const loading = (globalThis.__streamnb_bokeh ??= new Map());
+  if (!loading.has(version)) loading.set(version, Promise.resolve(globalThis.Bokeh?.[version] ?? load(model, version)));
+  return loading.get(version);
+}
+
+// The script finds its global object as "this", which a module does not have.
+async function load(model, version) {
+  const holder = await model.widget_manager.get_model(model.get("bokehjs"));
+  const parts = ["(function () {", holder.get("script"), "\n}).call(globalThis)"];
+  const url = URL.createObjectURL(new Blob(parts, { type: "text/javascript" }));
+  await import(url);
+  URL.revokeObjectURL(url);
+  return globalThis.Bokeh[version];
+}
+
+const decode = (buffer) => JSON.parse(new TextDecoder().decode(buffer));
+const bytes = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+
+class Picture {
+  constructor(model, Bokeh) {
+    this.model = model;
+    this.Bokeh = Bokeh;
+    this.views = new Map(); // view manager -> element
+    this.gestures = new Map();
+    this.open(decode(model.get("document")), model.get("sequence"));
+    model.send({ type: "hello", number: this.number });
+  }
+
+  open(json, number) {
+    const { Document } = this.Bokeh.require("document");
+    this.document = Document.from_json(json);
+    this.number = number;
+    this.paintRoles();
+    this.document.on_change((event) => this.gesture(event));
+  }
+
+  // Python's changes and the theme's must not come back to Python as gestures.
+  quietly(change) {
+    this.quiet = true;
+    try {
+      change();
+    } finally {
+      this.quiet = false;
+    }
+  }
+
+  receive(message, buffers) {
+    if (message.type === "whole") return this.replace(decode(buffers[0]), message.number);
+    if (message.number <= this.number) return;
+    if (message.number > this.number + 1) return this.askForTheWhole();
+    this.number = message.number;
+    const binary = new Map(message.buffers.map((id, i) => [id, bytes(buffers[i + 1])]));
+    const known = this.document._all_models.size;
+    this.quietly(() => this.document.apply_json_patch(decode(buffers[0]), binary));
+    if (this.document._all_models.size > known) this.paintRoles();
+    if (this.views.size) this.sendReceipt(message.number);
+  }
+
+  // Bokeh paints in an animation frame of its own, which it asks for while the patch is applied: wait for the next.
+  sendReceipt(number) {
+    requestAnimationFrame(() => requestAnimationFrame(() => this.model.send({ type: "receipt", number })));
+  }
+
+  askForTheWhole() {
+    if (!this.asked) this.model.send({ type: "hello", number: this.number });
+    this.asked = true;
+  }
+
+  async replace(json, number) {
+    this.asked = false;
+    if (number <= this.number) return;
+    for (const manager of this.views.keys()) this.empty(manager);
+    this.forgetDocument();
+    this.open(json, number);
+    await Promise.all([...this.views].map(([manager, element]) => this.fill(manager, element)));
+    this.sendReceipt(number);
+  }
+
+  // add_document_standalone() allows one rendering of a document, and a notebook may have many.
+  async addView(element) {
+    const { ViewManager } = this.Bokeh.require("core/view_manager");
+    const manager = new ViewManager([], this.Bokeh.index);
+    this.views.set(manager, element);
+    await this.fill(manager, element);
+    return () => {
+      this.views.delete(manager);
+      this.empty(manager);
+    };
+  }
+
+  async fill(manager, element) {
+    this.document.views_manager ??= manager;
+    element.replaceChildren();
+    for (const root of this.document.roots()) {
+      const view = await manager.build_view(root);
+      view.build(element);
+      this.Bokeh.index.add(view);
+    }
+  }
+
+  empty(manager) {
+    for (const view of [...manager.roots]) {
+      this.Bokeh.index.delete(view);
+      view.remove();
+    }
+    if (this.document.views_manager === manager) this.document.views_manager = null;
+  }
+
+  gesture(event) {
+    if (this.quiet || !isGesture(event)) return;
+    const key = event.kind === "ModelChanged" ? `${event.model.id}.${event.attr}` : Symbol();
+    this.gestures.set(key, event);
+    this.timer ??= setTimeout(() => this.sendGestures(), GESTURE_PAUSE_MS);
+  }
+
+  sendGestures() {
+    const { Serializer } = this.Bokeh.require("core/serialization");
+    const references = new Map([...this.document._all_models.values()].map((m) => [m, m.ref()]));
+    const events = [...this.gestures.values()].map((event) => new Serializer({ references }).encode(event));
+    this.timer = undefined;
+    this.gestures.clear();
+    this.model.send({ type: "gestures", events });
+  }
+
+  paintRoles() {
+    const palette = this.model.get("palette")[isDark() ? "dark" : "light"];
+    this.quietly(() => {
+      for (const painted of this.document._all_models.values()) {
+        for (const tag of painted.tags) if (tag?.paint) painted.setv(colours(painted, tag.paint, palette));
+      }
+    });
+  }
+
+  forgetDocument() {
+    const open = this.Bokeh.documents;
+    const at = open.indexOf(this.document);
+    if (at >= 0) open.splice(at, 1);
+    this.document.clear();
+  }
+}
+
+// Sizes and automatic ranges are results of painting: they stay here.
+function isGesture(event) {
+  if (event.kind !== "ModelChanged") return true;
+  return event.model.type !== "DataRange1d" && !/^(inner|outer)_(width|height)$|^active_/.test(event.attr);
+}
+
+function colours(model, paint, palette) {
+  const entries = Object.entries(paint).map(([name, role]) => {
+    const isSpec = model[name]?.value !== undefined;
+    return [name, isSpec ? { value: palette[role] } : palette[role]];
+  });
+  return Object.fromEntries(entries);
+}
+
+export default () => {
+  let ready;
+  return {
+    initialize({ model }) {
+      const closing = new AbortController();
+      ready = bokeh(model).then((Bokeh) => new Picture(model, Bokeh));
+      model.on("msg:custom", (message, buffers) => ready.then((picture) => picture.receive(message, buffers)));
+      ready.then((picture) => onThemeChange(() => picture.paintRoles(), closing.signal));
+      return () => {
+        closing.abort();
+        ready.then((picture) => picture.forgetDocument());
+      };
+    },
+
+    async render({ model, el }) {
+      const figure = document.createElement("div");
+      const caption = document.createElement("p");
+      figure.className = "sn-figure";
+      figure.tabIndex = 0;
+      figure.setAttribute("role", "img");
+      caption.className = "sn-caption";
+      caption.setAttribute("aria-live", "polite");
+      const describe = () => {
+        caption.textContent = model.get("caption");
+        figure.setAttribute("aria-label", model.get("caption") || "figure");
+      };
+      describe();
+      model.on("change:caption", describe);
+      el.classList.add("sn");
+      el.append(figure, caption);
+      const picture = await ready;
+      return picture.addView(figure);
+    },
+  };
+};

@@ -1,0 +1,175 @@
+"""Live: a Bokeh figure as a widget made for streams, with one message a frame and none that nobody waits for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import ipywidgets
+import traitlets
+from bokeh.core.json_encoder import serialize_json
+from bokeh.document import Document
+from bokeh.document.events import (
+    ColumnDataChangedEvent,
+    ColumnsPatchedEvent,
+    ColumnsStreamedEvent,
+    DocumentChangedEvent,
+    DocumentPatchedEvent,
+    ModelChangedEvent,
+)
+from bokeh.model import Model
+from bokeh.protocol import Protocol
+
+from streamnb.views.bokehjs import VERSION, bokehjs
+from streamnb.views.theme import PALETTE, css_variables
+from streamnb.views.widget import Widget, synced
+
+WINDOW = 3
+"""How many frames may be on their way before the browser has painted the first of them."""
+GIVE_UP = 1.0
+"""Seconds without a receipt after which one more frame is sent: the rate when no view is open."""
+
+_HERE = Path(__file__).parent
+
+
+class Live(Widget):
+    """Show a Bokeh model, and send its changes when :meth:`flush` is called.
+
+    Changes between two flushes are merged: the last value of a property, the last full data of a source. The whole
+    document is serialised only when a browser asks (first view, reload, second window, a lost frame). Hold ``lock``
+    while changing the model from a thread. A second ``Live`` with the same ``key`` closes the first.
+    """
+
+    _esm = _HERE / "live.js"
+    _css = css_variables() + (_HERE / "live.css").read_text(encoding="utf-8")
+
+    version = synced(traitlets.Unicode(VERSION))
+    bokehjs = synced(traitlets.Unicode())
+    palette = synced(traitlets.Dict(PALETTE))
+    caption = synced(traitlets.Unicode())
+    sequence = synced(traitlets.Int(0))
+    document = synced(traitlets.Bytes(b""))
+
+    _by_key: ClassVar[dict[str, Live]] = {}
+
+    def __init__(self, model: Model, *, key: str | None = None, **traits_given: Any) -> None:
+        self.lock = threading.RLock()
+        self.model = model
+        self._key = key
+        self._pending: list[DocumentPatchedEvent] = []
+        self._number = 0
+        self._unpainted: deque[tuple[int, float]] = deque(maxlen=200)
+        self._last_sent = 0.0
+        self._latencies: deque[float] = deque(maxlen=200)
+        self._doc = model.document or Document()
+        if model.document is None:
+            self._doc.add_root(model)
+        self._take_the_place_of_the_last()
+        traits_given.setdefault("layout", ipywidgets.Layout(width="100%", min_width="0"))
+        super().__init__(bokehjs=bokehjs().model_id, **traits_given)
+        self._doc.on_change(self._collect)
+
+    def _take_the_place_of_the_last(self) -> None:
+        if self._key is not None:
+            last = self._by_key.pop(self._key, None)
+            if last is not None:
+                last.close()
+            self._by_key[self._key] = self
+
+    @property
+    def latencies_ms(self) -> list[float]:
+        """Milliseconds from a change to its receipt, which the browser sends after painting; the last 200."""
+        return list(self._latencies)
+
+    def ready(self) -> bool:
+        """Return False while the browser is behind; then do not even compute the next frame."""
+        return len(self._unpainted) < WINDOW or time.monotonic() - self._last_sent > GIVE_UP
+
+    def flush(self, since: float | None = None) -> bool:
+        """Send what changed since the last frame; return whether there was anything, and a reader for it.
+
+        ``since`` is the ``time.monotonic()`` of the change, for the latency; now, when left out.
+        """
+        with self.lock:
+            if not self._pending or not self.ready():
+                return False
+            self._send_frame(since or time.monotonic())
+            return True
+
+    def _send_frame(self, since: float) -> None:
+        events, self._pending = self._pending, []
+        message = Protocol().create("PATCH-DOC", events)
+        self._number += 1
+        self._last_sent = time.monotonic()
+        self._unpainted.append((self._number, since))
+        head = {"type": "frame", "number": self._number, "buffers": [b.id for b in message.buffers]}
+        # The text travels as a buffer too, so that the kernel does not walk through it once more.
+        self.send(head, [message.content_json.encode(), *(b.to_bytes() for b in message.buffers)])
+
+    def _collect(self, event: DocumentChangedEvent) -> None:
+        if event.setter is self or not isinstance(event, DocumentPatchedEvent):
+            return
+        with self.lock:
+            if _replaces(event):
+                self._pending = [e for e in self._pending if _target(e) != _target(event)]
+            elif _is_part(event) and any(_replaces(e) and _target(e) == _target(event) for e in self._pending):
+                return  # the full data is read when it is sent, so it has this part already
+            self._pending.append(event)
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """Return the state for a browser, with the document as it is at this moment."""
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        if "document" in state or "sequence" in state:
+            with self.lock:
+                state.update(document=self._snapshot(), sequence=self._number)
+        return state
+
+    def _snapshot(self) -> bytes:
+        if self._pending and self.comm is not None:
+            self._send_frame(time.monotonic())  # the others get as a frame what this reader gets as a whole
+        text = serialize_json(self._doc.to_json())
+        self._doc.models.flush_synced()
+        return text.encode()
+
+    def hear(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
+        """Take a receipt, a gesture, or the wish of a browser that missed a frame."""
+        with self.lock:
+            match content["type"]:
+                case "receipt":
+                    self._painted(content["number"])
+                case "hello" if content["number"] != self._number:
+                    whole = self._snapshot()
+                    self.send({"type": "whole", "number": self._number}, [whole])
+                case "gestures":
+                    self._doc.apply_json_patch({"events": content["events"]}, setter=self)  # type: ignore[arg-type]
+
+    def _painted(self, number: int) -> None:
+        while self._unpainted and self._unpainted[0][0] <= number:
+            at, since = self._unpainted.popleft()
+            if at == number:
+                self._latencies.append((time.monotonic() - since) * 1e3)
+
+    def close(self) -> None:
+        """Remove every view and forget the figure; the model itself is left alone."""
+        self._doc.remove_on_change(self._collect)
+        if self._key is not None and self._by_key.get(self._key) is self:
+            del self._by_key[self._key]
+        super().close()
+
+
+def _target(event: DocumentPatchedEvent) -> tuple[Model, str] | None:
+    model = getattr(event, "model", None)
+    return None if model is None else (model, getattr(event, "attr", ""))
+
+
+def _replaces(event: DocumentPatchedEvent) -> bool:
+    whole = isinstance(event, ColumnDataChangedEvent) and event.cols is None
+    return whole or isinstance(event, ModelChangedEvent)
+
+
+def _is_part(event: DocumentPatchedEvent) -> bool:
+    return isinstance(event, ColumnDataChangedEvent | ColumnsStreamedEvent | ColumnsPatchedEvent)

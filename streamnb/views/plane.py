@@ -1,0 +1,300 @@
+"""The plane: event time across, processing time upward, as marks and words that any painter can put on a ground.
+
+A query without an event time has one clock only; it stands across, and each batch is a stem as high as its rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from streamnb.progress import Outline, Trace
+from streamnb.time import MILLISECOND
+from streamnb.views.plane_axis import Axis, count_axis, spell_clock, time_axis
+from streamnb.views.plane_rows import DROPPED, UPCOMING, Interval, Numbers, Placed, Reading, Scene, Story, last_start
+from streamnb.views.plane_words import FATES, caption, key, spoken, title
+
+WIDTH, HEIGHT = 760, 660
+FRAME = (70, 76, 626, 464)
+"""Left, top, width and height of the ground inside the figure, in pixels."""
+
+MOST_ROWS = 2_000
+"""Rows drawn one by one; of more, a sample is drawn and every dropped one."""
+
+_LETTER = 8.2
+_INSET = 0.04
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One row at (event time, arrival), its fate, and its columns as words."""
+
+    x: float
+    y: float
+    fate: str
+    tip: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The final result of a window, at the height where it was emitted; ``text`` is empty where it would not fit."""
+
+    left: float
+    right: float
+    y: float
+    text: str
+    tip: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """Words at a place; ``align`` is ``"left"``, ``"center"`` or ``"right"``, ``angle`` counts degrees upward."""
+
+    x: float
+    y: float
+    text: str
+    align: str = "center"
+    angle: float = 0.0
+
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PlaneLayout:
+    """All that the plane shows after one batch, in milliseconds since 1970 UTC; ``spoken`` says it without the picture."""
+
+    title: str
+    caption: str
+    key: tuple[tuple[str, str], ...]
+    x: Axis
+    y: Axis
+    rows: tuple[Mark, ...] = ()
+    strips: tuple[Point, ...] = ()
+    stair: tuple[Point, ...] = ()
+    closed: tuple[Point, ...] = ()
+    watermark: Note | None = None
+    now: Note | None = None
+    bars: tuple[Bar, ...] = ()
+    provisional: tuple[Note, ...] = ()
+    diagonal: tuple[Point, ...] = ()
+    no_delay: Note | None = None
+    stems: tuple[Bar, ...] = ()
+    spoken: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the layout as dictionaries, lists, numbers and words."""
+        return asdict(self)
+
+
+def plane(traces: Sequence[Trace], outline: Outline, upcoming: pl.DataFrame | None, cursor: int) -> PlaneLayout:
+    """Lay out the plane after batch ``cursor`` of ``traces``; -1 is before the first.
+
+    ``upcoming`` are the rows not read yet; None where the source cannot know them, and then the picture follows.
+    """
+    return lay_out(Story(outline).follow(traces), outline, upcoming, cursor)
+
+
+def lay_out(
+    readings: Sequence[Reading], outline: Outline, upcoming: pl.DataFrame | None, cursor: int
+) -> PlaneLayout:
+    """Lay out the plane from batches already read; see :func:`plane`."""
+    scene = Scene(readings, outline, upcoming, min(cursor, len(readings) - 1))
+    return _stems(scene) if outline.event_time is None else _plane(scene)
+
+
+def _plane(scene: Scene) -> PlaneLayout:
+    x, y = _axes(scene)
+    stair = _stair(scene.shown)
+    rows, every = _rows(scene)
+    diagonal, no_delay = _diagonal(x, y)
+    return PlaneLayout(
+        title=title(scene), caption=caption(scene, every), key=key(scene), spoken=spoken(scene, x, y), x=x, y=y,
+        rows=rows, strips=_strips(scene, x), stair=stair, closed=_closed(stair, x), watermark=_watermark(scene, x, y),
+        now=_now(scene, x, y), bars=_bars(scene, x), provisional=_provisional(scene, x),
+        diagonal=diagonal, no_delay=no_delay,
+    )  # fmt: skip
+
+
+def _stems(scene: Scene) -> PlaneLayout:
+    times = np.array([r.time for r in scene.in_sight])
+    most = max((len(r.placed.x) for r in scene.in_sight), default=0)
+    x = _axis("processing time", times, None, scene)
+    return PlaneLayout(
+        title=title(scene), caption=caption(scene, 1), key=(), spoken=spoken(scene, x, x),
+        x=x, y=count_axis("rows in the batch", most),
+        stems=tuple(Bar(r.time, r.time, float(len(r.placed.x)), "", _stem_tip(r, x)) for r in scene.shown),
+    )  # fmt: skip
+
+
+def _stem_tip(reading: Reading, x: Axis) -> str:
+    return f"batch {reading.batch_id}, {spell_clock(reading.time, None, x.span)}\nrows: {len(reading.placed.x)}"
+
+
+# Axes
+
+
+def _axes(scene: Scene) -> tuple[Axis, Axis]:
+    outline = scene.outline
+    xs = np.concatenate([np.array([]), *(p.x for p, _ in scene.placed())])
+    ys = np.concatenate([np.array([r.time for r in scene.in_sight]), *(p.y for p, _ in scene.placed())])
+    arrival = f"processing time: {outline.arrival}" if outline.arrival else "processing time"
+    x = _axis(f"event time: {outline.event_time}", _whole_windows(xs, scene), scene.x_zone, scene)
+    return x, _axis(arrival, ys, scene.y_zone, scene, upward=True)
+
+
+def _whole_windows(xs: Numbers, scene: Scene) -> Numbers:
+    window, xs = scene.outline.window, xs[np.isfinite(xs)]
+    if window is None or not len(xs) or scene.endless:
+        return xs
+    start = last_start(np.array([xs.min(), xs.max()]), window)
+    return np.array([start[0], start[1] + window.slide / MILLISECOND])
+
+
+def _axis(label: str, values: Numbers, zone: str | None, scene: Scene, *, upward: bool = False) -> Axis:
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+    start, end = _range(low, high, scene)
+    return time_axis(label, start, end, zone, FRAME[3] if upward else FRAME[2], upward=upward)
+
+
+def _range(low: float, high: float, scene: Scene) -> Point:
+    if high == low:
+        window = scene.outline.window
+        pad = window.size / MILLISECOND if window else 60_000.0
+        return low - pad, high + pad
+    return _roomy(low, high) if scene.endless else (low - 0.02 * (high - low), high + 0.05 * (high - low))
+
+
+def _roomy(low: float, high: float) -> Point:
+    """Return a range that grows in leaps, so that a picture without an end moves seldom."""
+    span = 1_000.0 * 2 ** math.ceil(math.log2(max(1.1 * (high - low), 1.0) / 1_000))
+    start = math.floor(low / (span / 8)) * (span / 8)
+    return start, start + span * 1.125
+
+
+# Rows
+
+
+def _rows(scene: Scene) -> tuple[tuple[Mark, ...], int]:
+    """Return the marks, and that of how many rows one is drawn; dropped rows left out of the sample follow it."""
+    placed = scene.placed()
+    every = _every(sum(len(p.x) for p, _ in placed))
+    sample: list[Mark] = []
+    besides: list[Mark] = []
+    at = 0
+    for rows, arrived in placed:
+        fates = rows.fates if arrived else np.full(len(rows.x), UPCOMING, dtype=object)
+        seen = np.isfinite(rows.x) & np.isfinite(rows.y)
+        drawn = seen & ((np.arange(len(rows.x)) + at) % every == 0)
+        extra = seen & ~drawn & (fates == DROPPED)
+        marks = _marks(rows, fates, np.flatnonzero(drawn | extra))
+        for mark, is_extra in zip(marks, extra[drawn | extra], strict=True):
+            (besides if is_extra else sample).append(mark)
+        at += len(rows.x)
+    return (*sample, *besides), every
+
+
+def _every(rows: int) -> int:
+    return 1 if rows <= MOST_ROWS else 2 ** math.ceil(math.log2(rows / MOST_ROWS))
+
+
+def _marks(rows: Placed, fates: np.ndarray[Any, Any], which: np.ndarray[Any, Any]) -> Iterable[Mark]:
+    return [
+        Mark(float(rows.x[i]), float(rows.y[i]), fates[i], f"{FATES[fates[i]]}\n{tip}")
+        for i, tip in zip(which, rows.tips(which), strict=True)
+    ]
+
+
+# The watermark and now
+
+
+def _stair(shown: Sequence[Reading]) -> tuple[Point, ...]:
+    """Return the watermark's steps: it stands while a batch runs, and moves when the batch ends."""
+    points: list[Point] = []
+    for reading in shown:
+        stops = (reading.before if points else None, reading.after)
+        points += [(stop, reading.time) for stop in stops if stop is not None]
+    return tuple(p for i, p in enumerate(points) if i == 0 or p != points[i - 1])
+
+
+def _closed(stair: Sequence[Point], x: Axis) -> tuple[Point, ...]:
+    if len(stair) < 2 or stair[0][1] == stair[-1][1]:
+        return ()
+    return ((x.start, stair[0][1]), *stair, (x.start, stair[-1][1]))
+
+
+def _watermark(scene: Scene, x: Axis, y: Axis) -> Note | None:
+    at = scene.last.after if scene.last else None
+    if at is None:
+        return None
+    text = f"watermark {spell_clock(at, scene.x_zone, x.span)}"
+    if at < x.start:
+        return Note(at, y.start, f"◂ {text}", "left")
+    return Note(at, y.start, text, "left" if x.share(at) < 0.75 else "right")
+
+
+def _now(scene: Scene, x: Axis, y: Axis) -> Note | None:
+    if scene.last is None:
+        return None
+    clock = spell_clock(scene.last.time, scene.y_zone, y.span)
+    return Note(x.end, scene.last.time, "\n".join(["now", *clock.rsplit(" ", 1)]), "left")
+
+
+def _diagonal(x: Axis, y: Axis) -> tuple[tuple[Point, ...], Note | None]:
+    low, high = max(x.start, y.start), min(x.end, y.end)
+    if high <= low:
+        return (), None
+    width = (high - low) / x.span * FRAME[2]
+    rise = (high - low) / y.span * FRAME[3]
+    at = low + 0.55 * (high - low)
+    note = Note(at, at, "rows with no delay would lie here", angle=math.degrees(math.atan2(rise, width)))
+    return ((low, low), (high, high)), note if math.hypot(width, rise) > 320 and y.share(at) > 0.12 else None
+
+
+# Windows
+
+
+def _strips(scene: Scene, x: Axis) -> tuple[Point, ...]:
+    window = scene.outline.window
+    if window is None or window.slide / MILLISECOND / x.span * FRAME[2] < 3:
+        return ()
+    slide, offset = window.slide / MILLISECOND, window.start / MILLISECOND
+    first, last = (math.floor((end - offset) / slide) for end in (x.start, x.end))
+    odd = range(first + 1 - first % 2, last + 1, 2)
+    return tuple((offset + k * slide, offset + (k + 1) * slide) for k in odd)
+
+
+def _own(interval: Interval, scene: Scene) -> Point:
+    """Return the part of a window that it shares with no later one: its last slide."""
+    window = scene.outline.window
+    start = max(interval.start, interval.end - window.slide / MILLISECOND) if window else interval.start
+    inset = _INSET * (interval.end - start)
+    return start + inset, interval.end - inset
+
+
+def _fits(text: str, left: float, right: float, x: Axis) -> bool:
+    inside = x.start <= (left + right) / 2 <= x.end
+    return inside and len(text) * _LETTER <= (right - left) / x.span * FRAME[2] * 1.15
+
+
+def _bars(scene: Scene, x: Axis) -> tuple[Bar, ...]:
+    bars = []
+    for time, interval in (final for reading in scene.shown for final in reading.final):
+        left, right = _own(interval, scene)
+        text = interval.text if _fits(interval.text, left, right, x) else ""
+        bars.append(Bar(left, right, time, text, f"final\n{interval.tip}"))
+    return tuple(bars)
+
+
+def _provisional(scene: Scene, x: Axis) -> tuple[Note, ...]:
+    if scene.last is None or scene.outline.window is None:
+        return ()
+    places = [(*_own(interval, scene), f"{interval.text}…") for interval in scene.last.open]
+    time = scene.last.time
+    return tuple(Note((left + right) / 2, time, text) for left, right, text in places if _fits(text, left, right, x))

@@ -1,0 +1,313 @@
+"""The plane as a Bokeh figure: a step sends what changed in it, and no more."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from bokeh.core.properties import value
+from bokeh.model import Model
+from bokeh.models import (
+    ColumnDataSource,
+    FixedTicker,
+    GlyphRenderer,
+    HoverTool,
+    HSpan,
+    Label,
+    Legend,
+    LegendItem,
+    Line,
+    LinearAxis,
+    Patch,
+    Range1d,
+    Scatter,
+    Segment,
+    Text,
+    Title,
+    VStrip,
+)
+from bokeh.models.glyph import Glyph
+from bokeh.plotting import figure
+
+from streamnb.progress import Playable
+from streamnb.views.plane import FRAME, HEIGHT, WIDTH, Mark, Note, PlaneLayout, lay_out
+from streamnb.views.plane_axis import Axis
+from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING, Story
+from streamnb.views.theme import FONT, paint
+
+Column = list[str] | np.ndarray[Any, Any]
+Columns = dict[str, Column]
+
+_TIP = "<div style='white-space: pre-line; max-width: 320px; overflow-wrap: anywhere'>@tip</div>"
+_LEFT, _TOP, _WIDE, _HIGH = FRAME
+_MARGIN = 12
+_WRAP = 112
+_WORDY = ("text", "tip")
+_FATES = (UPCOMING, ASIDE, COUNTED, LATE, DROPPED)
+
+
+class Plane:
+    """Event time against processing time for one query, in the ``figure``.
+
+    A step changes column data and a few words; ranges and ticks only when the rows outgrow them. Call from one thread.
+    """
+
+    def __init__(self, query: Playable) -> None:
+        self._query = query
+        self._story = Story(query.outline)
+        self.figure = _ground()
+        self._renderers = _glyphs(self.figure)
+        self._labels = {name: _label(self.figure, name) for name in _LABELS}
+        self._now = _now_axis(self.figure)
+        self._key = _legend(self.figure)
+        self._title = _heading(self.figure, "above", "ink", text_font_size="20px", standoff=6)
+        self._caption = _heading(self.figure, "below", "muted", text_font_size="12.5px", text_font_style="normal",
+                                 text_line_height=1.35, standoff=12)  # fmt: skip
+        self._marks: tuple[tuple[str, str], ...] = ()
+        self.refresh(len(query.trace) - 1)
+
+    def refresh(self, cursor: int) -> None:
+        """Show the state after batch ``cursor`` of the trace; -1 is before the first."""
+        layout = self._lay_out(cursor)
+        _frame(self.figure, layout.x, layout.y)
+        for name, columns in _columns(layout).items():
+            push(self._renderers[name].data_source, columns)
+        self._write(layout)
+
+    def describe(self, cursor: int) -> str:
+        """Return the state after batch ``cursor`` in sentences, for those who do not see the picture."""
+        return self._lay_out(cursor).spoken
+
+    def _lay_out(self, cursor: int) -> PlaneLayout:
+        query = self._query
+        return lay_out(self._story.follow(list(query.trace)), query.outline, query.upcoming(), cursor)
+
+    def _write(self, layout: PlaneLayout) -> None:
+        _say(self._labels["watermark"], _inside(layout.watermark, layout.x))
+        _say(self._labels["no_delay"], layout.no_delay)
+        _set(self._title, text=layout.title)
+        _set(self._caption, text="\n".join(textwrap.wrap(layout.caption, _WRAP)))
+        now = {layout.now.y: layout.now.text} if layout.now else {}
+        _set(self._now.ticker, ticks=list(now))
+        _set(self._now, major_label_overrides=now)
+        self._explain(layout.key)
+
+    def _explain(self, key: tuple[tuple[str, str], ...]) -> None:
+        if key != self._marks:
+            self._marks = key
+            self._key.items = [LegendItem(label=value(text), renderers=[self._renderers[mark]]) for mark, text in key]
+
+
+def push(source: ColumnDataSource, new: Columns) -> None:
+    """Bring a source to ``new`` data with the least to send: patches, rows at the end, or all of it."""
+    old = source.data
+    have, want = (len(next(iter(data.values()), ())) for data in (old, new))
+    patches = {name: _changed(old[name], column) for name, column in new.items()} if 0 < have <= want else {}
+    changed = sum(map(len, patches.values()))
+    if have > want or not have or changed > have * len(new) / 3:
+        source.data = new
+        return
+    if changed:
+        source.patch({name: pairs for name, pairs in patches.items() if pairs})
+    if want > have:
+        source.stream({name: column[have:] for name, column in new.items()})
+
+
+def _changed(old: Column, new: Column) -> list[tuple[int, Any]]:
+    if isinstance(new, list):
+        return [(i, b) for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b]
+    a, b = np.asarray(old), new[: len(old)]
+    return [(int(i), float(b[i])) for i in np.flatnonzero((a != b) & ~(np.isnan(a) & np.isnan(b)))]
+
+
+# What a layout puts into the sources
+
+
+def _columns(layout: PlaneLayout) -> dict[str, Columns]:
+    drop = [(note.x, layout.y.start, note.x, layout.now.y)] if (note := layout.watermark) and layout.now else []
+    return {
+        "strips": _table(layout.strips, "x0 x1"),
+        "closed": _table(layout.closed, "x y"),
+        "diagonal": _table([(*a, *b) for a, b in [layout.diagonal[:2]] if layout.diagonal], "x0 y0 x1 y1"),
+        "drop": _table(drop, "x0 y0 x1 y1"),
+        "stair": _table(layout.stair, "x y"),
+        "stems": _table([(b.left, 0.0, b.left, b.y, b.tip) for b in layout.stems], "x0 y0 x1 y1 tip"),
+        "now": _table([(layout.now.y,)] if layout.now else [], "y"),
+        "bars": _table([(b.left, b.y, b.right, b.y, b.tip) for b in layout.bars], "x0 y0 x1 y1 tip"),
+        "numbers": _table([((b.left + b.right) / 2, b.y, b.text) for b in layout.bars if b.text], "x y text"),
+        "provisional": _table([(n.x, n.y, n.text) for n in layout.provisional], "x y text"),
+        COUNTED: _table([_row(mark) for mark in layout.rows], " ".join(["x", *_FATES, "tip"])),
+    }
+
+
+def _table(rows: Iterable[Sequence[Any]], names: str) -> Columns:
+    rows = list(rows)
+    return {name: _column([row[i] for row in rows], name) for i, name in enumerate(names.split())}
+
+
+def _column(values: list[Any], name: str) -> Column:
+    return values if name in _WORDY else np.array(values, dtype=float)
+
+
+def _row(mark: Mark) -> tuple[Any, ...]:
+    """Return a row with its height under its fate only, so that a change of fate is two patches."""
+    return (mark.x, *(mark.y if mark.fate == fate else math.nan for fate in _FATES), mark.tip)
+
+
+def _inside(note: Note | None, x: Axis) -> Note | None:
+    return note and Note(max(note.x, x.start), note.y, note.text, note.align)
+
+
+# Drawing
+
+
+def _ground() -> figure:
+    ground = figure(
+        width=WIDTH, height=HEIGHT, tools="", toolbar_location=None, title=None,
+        x_range=Range1d(0, 1), y_range=Range1d(0, 1), outline_line_color=None,
+        min_border_left=_LEFT, min_border_right=WIDTH - _LEFT - _WIDE,
+        min_border_top=_TOP, min_border_bottom=HEIGHT - _TOP - _HIGH,
+    )  # fmt: skip
+    paint(ground, background_fill_color="ground", border_fill_color="ground")
+    ground.grid.visible = False
+    for axis in (ground.xaxis[0], ground.yaxis[0]):
+        axis.update(
+            ticker=FixedTicker(ticks=[]), major_tick_in=0, minor_tick_line_color=None, axis_label_standoff=8,
+            major_label_text_font=FONT, axis_label_text_font=FONT, axis_label_text_font_style="normal",
+            major_label_text_font_size="12px", axis_label_text_font_size="13px",
+        )  # fmt: skip
+        paint(axis, axis_line_color="faint", major_tick_line_color="faint", major_label_text_color="muted",
+              axis_label_text_color="muted")  # fmt: skip
+    return ground
+
+
+def _frame(ground: figure, x: Axis, y: Axis) -> None:
+    for axis, range_, lines in ((x, ground.x_range, ground.xaxis[0]), (y, ground.y_range, ground.yaxis[0])):
+        _set(range_, start=axis.start, end=axis.end)
+        _set(lines, axis_label=axis.label, major_label_overrides=dict(axis.ticks))
+        _set(lines.ticker, ticks=[at for at, _ in axis.ticks])
+
+
+def _set(model: Model, **values: Any) -> None:
+    """Set the properties that differ, so that nothing else is sent."""
+    model.update(**{name: new for name, new in values.items() if getattr(model, name) != new})
+
+
+def _glyphs(ground: figure) -> dict[str, GlyphRenderer[Any]]:
+    draw = _Pen(ground)
+    draw("strips", VStrip(x0="x0", x1="x1", line_color=None), "image", fill_color="strip")
+    closed = Patch(x="x", y="y", fill_alpha=0.05, line_color=None, hatch_pattern="/", hatch_scale=8,
+                   hatch_weight=0.6, hatch_alpha=0.25)  # fmt: skip
+    draw("closed", closed, "underlay", fill_color="closed", hatch_color="closed")
+    draw("diagonal", _segment(line_dash=[5, 4]), "underlay", line_color="muted")
+    draw("drop", _segment(line_dash=[2, 3], line_width=1.8), "underlay", line_color="watermark")
+    draw("stems", _segment(line_width=5), tip=True, line_color="ontime")
+    draw("bars", _segment(line_width=4.5), tip=True, line_color="ink")
+    numbers = _text(15, text_font_style=value("bold"), background_fill_alpha=0.8, padding=1, border_radius=3)
+    draw("numbers", numbers, text_color="ink", background_fill_color="ground")
+    draw("now", HSpan(y="y", line_width=1.6), line_color="now")
+    draw("stair", Line(x="x", y="y", line_width=3), line_color="watermark")
+    _draw_rows(draw)
+    provisional = _text(14, background_fill_alpha=0.7, padding=1, border_radius=3)
+    draw("provisional", provisional, text_color="muted", background_fill_color="ground")
+    return draw.renderers
+
+
+class _Pen:
+    """Puts glyphs on a ground and keeps their renderers by name."""
+
+    def __init__(self, ground: figure) -> None:
+        self.ground = ground
+        self.renderers: dict[str, GlyphRenderer[Any]] = {}
+
+    def __call__(
+        self, name: str, glyph: Glyph, level: str = "glyph", *, source: ColumnDataSource | None = None,
+        tip: bool = False, **roles: str,
+    ) -> None:  # fmt: skip
+        source = source or ColumnDataSource()
+        drawn = self.ground.add_glyph(source, paint(glyph, **roles), level=level)
+        self.renderers[name] = drawn
+        if tip:
+            self.hover(drawn)
+
+    def hover(self, *renderers: GlyphRenderer[Any]) -> None:
+        self.ground.add_tools(HoverTool(renderers=list(renderers), tooltips=_TIP, visible=False))
+
+
+def _segment(**looks: Any) -> Segment:
+    return Segment(x0="x0", y0="y0", x1="x1", y1="y1", **looks)
+
+
+def _text(size: int, **looks: Any) -> Text:
+    return Text(
+        x="x", y="y", text="text", text_align="center", text_baseline="bottom", y_offset=-4,
+        text_font=value(FONT), text_font_size=value(f"{size}px"), **looks,
+    )  # fmt: skip
+
+
+def _draw_rows(draw: _Pen) -> None:
+    source = ColumnDataSource(_table([], " ".join(["x", *_FATES, "tip"])))
+    looks: dict[str, tuple[Scatter, dict[str, str]]] = {
+        UPCOMING: (Scatter(size=6.5, fill_color=None, line_width=1.1), {"line_color": "muted"}),
+        ASIDE: (Scatter(size=4, line_color=None), {"fill_color": "muted"}),
+        COUNTED: (Scatter(size=8.5, line_width=1), {"fill_color": "ontime", "line_color": "ground"}),
+        LATE: (Scatter(size=8.5, line_width=2.2), {"fill_color": "ontime", "line_color": "late"}),
+        DROPPED: (Scatter(size=9, line_width=2.8, marker=value("x")), {"line_color": "dropped"}),
+    }
+    for fate, (glyph, roles) in looks.items():
+        glyph.update(x="x", y=fate)
+        draw(fate, glyph, source=source, **roles)
+    draw.hover(*(draw.renderers[fate] for fate in _FATES))
+
+
+_LABELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "watermark": ("watermark_text", {"text_baseline": "bottom", "x_offset": 6, "y_offset": 5,
+                                     "text_font_size": "13px", "text_font_style": "bold"}),
+    "no_delay": ("muted", {"text_baseline": "top", "text_align": "center", "text_font_size": "12.5px",
+                           "text_font_style": "italic", "angle_units": "deg", "y_offset": -4}),
+}  # fmt: skip
+
+
+def _label(ground: figure, name: str) -> Label:
+    role, looks = _LABELS[name]
+    label = paint(Label(text="", text_font=FONT, x=0, y=0, **looks), text_color=role)
+    ground.add_layout(label)
+    return label
+
+
+def _say(label: Label, note: Note | None) -> None:
+    if note is None:
+        _set(label, text="")
+        return
+    offset = abs(label.x_offset) * (-1 if note.align == "right" else 1)
+    _set(label, text=note.text, x=note.x, y=note.y, angle=note.angle, text_align=note.align, x_offset=offset)
+
+
+def _heading(ground: figure, place: str, role: str, **looks: Any) -> Title:
+    title = paint(Title(text="", text_font=FONT, offset=_MARGIN - _LEFT, **looks), text_color=role)
+    ground.add_layout(title, place)
+    return title
+
+
+def _now_axis(ground: figure) -> LinearAxis:
+    """Return an axis on the right with a single tick: now."""
+    axis = LinearAxis(
+        ticker=FixedTicker(ticks=[]), axis_line_color=None, major_tick_line_color=None, minor_tick_line_color=None,
+        major_label_text_font=FONT, major_label_text_font_size="13px", major_label_text_font_style="bold",
+        major_label_standoff=2,
+    )  # fmt: skip
+    ground.add_layout(paint(axis, major_label_text_color="now"), "right")
+    return axis
+
+
+def _legend(ground: figure) -> Legend:
+    legend = Legend(
+        items=[], orientation="horizontal", location=(_MARGIN - _LEFT - 5, 4), border_line_color=None,
+        background_fill_color=None, label_text_font=FONT, label_text_font_size="13px", glyph_width=18, glyph_height=18,
+        label_standoff=3, spacing=16, padding=5, margin=4,
+    )  # fmt: skip
+    ground.add_layout(paint(legend, label_text_color="muted"), "above")
+    return legend

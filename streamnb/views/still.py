@@ -1,0 +1,37 @@
+"""Still: what a reader without a kernel sees, kept beside the live view and hidden while that is there."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from IPython.display import display, update_display
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Still:
+    """Outputs that hold the newest picture in formats that every reader of a notebook knows.
+
+    They are outputs of their own: replacing the output of a live view would make it again, and take its focus. A rule
+    in ``live.css`` hides them as long as a dashboard lives right above.
+    """
+
+    def __init__(self, pictures: Mapping[str, Callable[[], str]]) -> None:
+        self._pictures = {uuid.uuid4().hex: (mime, make) for mime, make in pictures.items()}
+        self._shown: dict[str, str] = {}
+
+    def show(self) -> None:
+        """Display every picture in the cell that runs now."""
+        for name, (mime, make) in self._pictures.items():
+            self._shown[name] = make()
+            display({mime: self._shown[name]}, raw=True, display_id=name)
+
+    def refresh(self) -> None:
+        """Bring every picture that is displayed up to date, in whatever cells it stands."""
+        for name, old in tuple(self._shown.items()):
+            mime, make = self._pictures[name]
+            self._shown[name] = make()
+            if self._shown[name] != old:
+                update_display({mime: self._shown[name]}, raw=True, display_id=name)

@@ -1,0 +1,117 @@
+"""One palette for every picture: roles instead of colours, so that light and dark are one drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from bokeh.core.properties import DataSpec, value
+from bokeh.model import Model
+
+PALETTE: dict[str, dict[str, str]] = {
+    "light": {
+        "ground": "#ffffff",
+        "ink": "#1f2328",
+        "muted": "#646b73",
+        "faint": "#dfe3e8",
+        "strip": "#f5f6f8",
+        "now": "#1f2328",
+        "ontime": "#234fe4",
+        "ontime_text": "#234fe4",
+        "late": "#cc7c2c",
+        "late_text": "#9a5a17",
+        "dropped": "#b72a42",
+        "dropped_text": "#b72a42",
+        "closed": "#b72a42",
+        "watermark": "#19a186",
+        "watermark_text": "#0f7a65",
+        "second": "#997bc0",
+        "second_text": "#7656a5",
+    },
+    "dark": {
+        "ground": "#111111",
+        "ink": "#e8eaed",
+        "muted": "#9aa3ad",
+        "faint": "#343a41",
+        "strip": "#191b1e",
+        "now": "#e8eaed",
+        "ontime": "#99dffe",
+        "ontime_text": "#99dffe",
+        "late": "#ffd775",
+        "late_text": "#ffd775",
+        "dropped": "#f85a2e",
+        "dropped_text": "#f85a2e",
+        "closed": "#f85a2e",
+        "watermark": "#41aaa0",
+        "watermark_text": "#4fc3b7",
+        "second": "#c97bf8",
+        "second_text": "#c97bf8",
+    },
+}
+"""Colour of every role by theme. Marks differ under protan, deutan and tritan vision too; words take the ``_text`` role."""
+
+FONT = "Inter, 'Noto Sans KR', system-ui, sans-serif"
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+
+_motion = True
+
+
+def paint(model: AnyModel, **roles: str) -> AnyModel:
+    """Give properties of ``model`` the colour of a role, now in light and later in whatever theme the reader has.
+
+    The pairs are kept in ``model.tags``, so they reach the browser with the figure. A glyph's property is set as a
+    value, never as the name of a column.
+
+    Raises
+    ------
+    KeyError
+        A role that is not in the palette.
+    """
+    for name, role in roles.items():
+        _set_colour(model, name, PALETTE["light"][role])
+    model.tags = [*model.tags, {"paint": roles}]
+    return model
+
+
+def _set_colour(model: Model, name: str, colour: str) -> None:
+    is_spec = isinstance(model.lookup(name).property, DataSpec)
+    setattr(model, name, value(colour) if is_spec else colour)
+
+
+def roles(root: Model) -> list[tuple[str, str, str]]:
+    """Return (model id, property, role) for everything painted in ``root`` and below."""
+    return [
+        (model.id, name, role)
+        for model in root.references()
+        for tag in model.tags
+        if isinstance(tag, dict)
+        for name, role in tag.get("paint", {}).items()
+    ]
+
+
+def css_variables() -> str:
+    """Return CSS that offers every role as ``--sn-<role>`` inside ``.sn``, in the theme of the page around it."""
+    light, dark = (_declarations(PALETTE[theme]) for theme in ("light", "dark"))
+    return (
+        f".sn {{ {light} }}\n"
+        f"body[data-jp-theme-light='false'] .sn, body.vscode-dark .sn {{ {dark} }}\n"
+        "@media (prefers-color-scheme: dark) {"
+        f" body:not([data-jp-theme-light]):not(.vscode-light) .sn {{ {dark} }} }}\n"
+    )
+
+
+def _declarations(palette: Mapping[str, str]) -> str:
+    return " ".join(f"--sn-{role.replace('_', '-')}: {colour};" for role, colour in palette.items())
+
+
+def set_motion(on: bool) -> None:
+    """Say whether pictures may move between two states; ``False`` cuts to the end state."""
+    global _motion
+    _motion = bool(on)
+
+
+def motion() -> bool:
+    """Return whether pictures may move."""
+    return _motion
+

@@ -1,0 +1,28 @@
+"""The base of the widgets: looks by role, and messages answered while a cell computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anywidget
+import traitlets
+
+
+class Widget(anywidget.AnyWidget):
+    """An anywidget whose messages go to :meth:`hear`, on whatever thread the kernel received them."""
+
+    def __init__(self, **traits_given: Any) -> None:
+        super().__init__(**traits_given)
+        self.on_msg(lambda _, content, buffers: self.hear(content, buffers))
+        # ipykernel 7.4 would route answers to the thread of the last cell, where they wait until that cell is done.
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = lambda _data, default: default
+
+    def hear(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
+        """Take a message from the browser."""
+
+
+def synced(trait: traitlets.TraitType[Any, Any]) -> Any:
+    """Return ``trait`` as one that the browser sees too."""
+    return trait.tag(sync=True)

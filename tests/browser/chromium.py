@@ -1,0 +1,73 @@
+"""Find the Chromium that the browser tests drive, or fetch one: ``python -m tests.browser.chromium``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+MISSING = "no Chromium was found; type: sudo apt-get install chromium (or set STREAMNB_CHROMIUM to the program)"
+APT = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium fonts-liberation"
+
+
+def find() -> str | None:
+    """Return a Chromium that starts: the one named in the environment, the system's, or Playwright's own."""
+    return next((program for program in _candidates() if _starts(program)), None)
+
+
+def fetch() -> str | None:
+    """Try the system's packages, then Playwright's download, and return the Chromium this brought."""
+    for command in _ways():
+        print("+", shlex.join(command), flush=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, check=False, timeout=900)
+        if program := find():
+            return program
+    return None
+
+
+def _candidates() -> Iterator[str]:
+    if named := os.environ.get("STREAMNB_CHROMIUM"):
+        yield named
+        return
+    yield from filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    with sync_playwright() as playwright:
+        yield playwright.chromium.executable_path
+
+
+def _starts(program: str) -> bool:
+    """A program may be a stub only: Ubuntu's asks for a snap."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        return subprocess.run([program, "--version"], check=False, capture_output=True, timeout=60).returncode == 0
+    return False
+
+
+def _ways() -> Iterator[Sequence[str]]:
+    admin = _admin()
+    if admin is not None and Path("/etc/debian_version").exists():
+        yield [*admin, "sh", "-c", APT]
+        yield [*admin, sys.executable, "-m", "playwright", "install-deps", "chromium"]
+    yield [sys.executable, "-m", "playwright", "install", "chromium"]
+
+
+def _admin() -> Sequence[str] | None:
+    """Return what makes a command run as root without a question, or None."""
+    if sys.platform == "win32":
+        return None
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if sudo and subprocess.run([sudo, "-n", "true"], check=False, capture_output=True).returncode == 0:
+        return [sudo, "-n"]
+    return None
+
+
+if __name__ == "__main__" and not (find() or fetch()):
+    print(f"The browser tests will be skipped: {MISSING}", file=sys.stderr)
