@@ -12,7 +12,7 @@ from streamnb.connect import Source
 from streamnb.errors import QueryError, StreamnbError
 from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WatermarkStep
-from streamnb.plan import Batch, Node, Opening, Step
+from streamnb.plan import Batch, Node, Opening, Step, least
 from streamnb.progress import StepTrace
 
 
@@ -23,6 +23,7 @@ class StepStream(Stream):  # type: ignore[misc]  # streamz has no types
         super().__init__(upstreams=upstreams, stream_name=node.verb)
         self.node, self.step, self.number = node, step, number
         self.out: Batch | None = None
+        self.watermark: int | None = None
         self._waiting: dict[int, Batch] = {}
 
     def update(self, x: Batch, who: Stream | None = None, metadata: Any = None) -> Any:
@@ -35,6 +36,7 @@ class StepStream(Stream):  # type: ignore[misc]  # streamz has no types
         return self._emit(self.out, metadata=metadata)
 
     def _run(self, batches: list[Batch]) -> Batch:
+        self.watermark = least(batch.eviction_watermark for batch in batches)
         try:
             return self.step.on_batch(*batches)
         except StreamnbError:
@@ -79,6 +81,16 @@ class Graph:
             leaf.update(batch.with_rows(rows[id(source)]))
         assert self.top.out is not None  # noqa: S101  every leaf was fed
         return self.top.out
+
+    def due(self, time: int) -> bool:
+        """Tell whether some step would act in a batch without input."""
+        now: dict[int, int | None] = {}
+        for stream in self.streams:
+            inputs = [now[id(upstream)] for upstream in stream.upstreams]
+            if stream.step.due(least(inputs), stream.watermark, time):
+                return True
+            now[id(stream)] = stream.step.output_watermark(*inputs)
+        return False
 
     @property
     def traces(self) -> tuple[StepTrace, ...]:

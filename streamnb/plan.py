@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
@@ -62,8 +62,15 @@ class Step(ABC):
     def on_batch(self, *batches: Batch) -> Batch:
         """Take one batch of every input, return one."""
 
-    def due(self, eviction_watermark: int | None) -> bool:
-        """Tell whether a batch without input would act now that the watermark stands here."""
+    def output_watermark(self, *inputs: int | None) -> int | None:
+        """Return the watermark of what comes out, from those of the inputs: the least of those that have one."""
+        return least(inputs)
+
+    def due(self, watermark: int | None, before: int | None, time: int) -> bool:
+        """Tell whether a batch without input would act, now that the watermark of the input has moved from ``before``.
+
+        ``time`` is the processing time. Both watermarks are None where none is declared upstream.
+        """
         return False
 
     def state(self) -> pl.DataFrame | None:
@@ -155,6 +162,16 @@ class _RowWiseStep(Step):
         if id(expression) not in self.compiled:
             self.compiled[id(expression)] = native(expression)
         return self.compiled[id(expression)]
+
+
+def least(watermarks: Iterable[int | None]) -> int | None:
+    """Return the smallest of the watermarks that there are."""
+    return min((w for w in watermarks if w is not None), default=None)
+
+
+def moved(watermark: int | None, before: int | None) -> bool:
+    """Tell whether a watermark has moved."""
+    return watermark is not None and (before is None or watermark > before)
 
 
 def instant_of(watermark: int | None, like: pl.DataType | None) -> dt.datetime | None:

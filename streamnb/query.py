@@ -75,6 +75,7 @@ class Query:
         self._lock = threading.RLock()
         self._broken = self._stopped = self._done = False
         self._exception: BaseException | None = None
+        self._replayed: int | None = None  # the time of a replay's last batch; a batch without input follows at once
         self._listeners: list[Callable[[], None]] = []
         self.name = name or registry.default_name()
         self.outline: Outline = outline(self._optimized, self.name, output_mode)
@@ -183,17 +184,9 @@ class Query:
             raise QueryError(f"query {self.name!r}: it is stopped; make a new one with frame.query().")
 
     def _without_data(self) -> Planned | None:
-        moved = self._watermark.current > self._watermark.late
-        due = self._no_data and self._trigger != "once" and moved and self._trace
-        if not due or not any(step.due(self._watermark.current) for step in self._graph.steps):
-            return None
-        return Planned(self._inputs.offsets, self._trace_time(), has_data=False)
-
-    def _trace_time(self) -> int | None:
-        """Return the time of the last batch if it came from a replay: a batch without input follows at once."""
-        return self._last_time
-
-    _last_time: int | None = None
+        time = self._clock.now() if self._replayed is None else self._replayed
+        allowed = self._no_data and self._trigger != "once" and self._trace
+        return Planned(self._inputs.offsets, self._replayed, has_data=False) if allowed and self._graph.due(time) else None
 
     def _run(self, planned: Planned | None) -> Progress | None:
         self._done = planned is None
@@ -210,7 +203,7 @@ class Query:
         self._write(batch_id, out.rows)
         seconds = {"get_batch": read - started, "add_batch": computed - read, "sink": time.perf_counter() - computed}
         progress = progress_of(self.name, batch, rows, self._graph, self._inputs, planned.offsets, seconds, len(out.rows))
-        self._last_time = planned.time
+        self._replayed = planned.time
         self._commit(planned, batch, out, rows, progress)
         return progress
 

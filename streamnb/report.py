@@ -51,11 +51,11 @@ def _event_time(graph: Graph) -> dict[str, Any]:
     if not steps:
         return {}
     dtype = _time_type(graph)
-    times = pl.concat([step.rows[step.node.event_time].to_physical() for step in steps]).drop_nulls()
     found: dict[str, Any] = {"watermark": _stamp(graph.watermark.current, dtype)}
-    if len(times):
-        values = {"max": times.max(), "min": times.min(), "avg": times.mean()}
-        found |= {name: _stamp(int(value), dtype) for name, value in values.items()}  # type: ignore[arg-type]
+    times = [times for step in steps if (times := step.rows[step.node.event_time]).null_count() < len(times)]
+    if times:
+        every = times[0] if len(times) == 1 else pl.concat(times)
+        found |= {"max": pd.Timestamp(every.max()), "min": pd.Timestamp(every.min()), "avg": pd.Timestamp(every.mean())}  # type: ignore[arg-type]
     return found
 
 

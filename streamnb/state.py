@@ -15,7 +15,7 @@ EXPIRES = "__expires"
 """The column of a state table with the watermark that ends a row (microseconds; null: never)."""
 
 FOREVER = np.iinfo(np.int64).max
-_PART_RATIO = 4
+_PART_RATIO, _MOST_PARTS = 4, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class StateTable:
         self._upserted: list[pl.DataFrame] = []
         self._removed: list[pl.DataFrame] = []
         if len(rows):
-            self._write(rows, np.full(len(rows), -1, np.int64), self._hash(rows))
+            self._write(rows, np.full(len(rows), -1, np.int64))
 
     def __len__(self) -> int:
         return self._live
@@ -66,10 +66,7 @@ class StateTable:
 
     def find(self, keys: pl.DataFrame) -> Slots:
         """Return the slot of every key, -1 where the table has none."""
-        return self._find(keys, self._hash(keys))
-
-    def _find(self, keys: pl.DataFrame, hashes: Hashes) -> Slots:
-        slots = self._index.find(hashes)
+        slots = self._index.find(self._hash(keys))
         known = slots >= 0
         if known.any() and not self._same(keys, slots, known):
             self._reseed()
@@ -77,10 +74,9 @@ class StateTable:
         return slots
 
     def _same(self, keys: pl.DataFrame, slots: Slots, known: NDArray[np.bool_]) -> bool:
-        mine = self._frame.select(self.keys)[self._row_of[slots[known]]]
-        theirs = keys.select(self.keys)
-        theirs = theirs if known.all() else theirs.filter(known)
-        return all(a.eq_missing(b).all() for a, b in zip(mine, theirs, strict=True))
+        mine = self._frame[self.keys][self._row_of[slots[known]]]
+        theirs = keys[self.keys] if known.all() else keys[self.keys].filter(known)
+        return mine.equals(theirs, null_equal=True)
 
     def rows(self, slots: Slots) -> pl.DataFrame:
         """Return the newest rows of slots that ``find`` gave (none of them -1)."""
@@ -96,37 +92,36 @@ class StateTable:
         """Write rows with distinct keys; ``slots`` are theirs as ``find`` gave them for this very batch."""
         if not len(rows):
             return
-        hashes = self._hash(rows)
-        slots = self._find(rows, hashes) if slots is None else slots
+        rows = rows[self.schema.names()] if rows.columns != self.schema.names() else rows
         self._upserted.append(rows)
-        self._write(rows, slots, hashes)
+        self._write(rows, self.find(rows) if slots is None else slots)
 
-    def _write(self, rows: pl.DataFrame, slots: Slots, hashes: Hashes) -> None:
+    def _write(self, rows: pl.DataFrame, slots: Slots) -> None:
         fresh = slots < 0
-        count = int(fresh.sum())
-        if count:
-            slots = slots.copy()
-            slots[fresh] = self._take(count)
-            self._hash_of[slots[fresh]] = hashes[fresh]
-        self._row_of[slots] = np.arange(self._size, self._size + len(rows))
+        news = slots if not fresh.any() else np.where(fresh, -1, slots)
+        if fresh.any():
+            news[fresh] = self._take(int(fresh.sum()))
+        self._row_of[news] = np.arange(self._size, self._size + len(rows))
         self._append(rows)
-        self._live += count
-        self._schedule(rows[EXPIRES], slots)
-        if count and not self._add(hashes[fresh], slots[fresh]):
+        self._schedule(rows[EXPIRES], news)
+        if fresh.any() and not self._add(rows if fresh.all() else rows.filter(fresh), news[fresh]):
             self._reseed()
         self._sweep()
 
-    def _add(self, hashes: Hashes, slots: Slots) -> bool:
+    def _add(self, rows: pl.DataFrame, slots: Slots) -> bool:
         """Index new keys; False if two of them share a hash."""
+        hashes = self._hash(rows)
+        self._live += len(rows)
+        self._hash_of[slots] = hashes
         self._index.insert(hashes, slots)
         return bool((self._index.find(hashes) == slots).all())
 
     def evict(self, watermark: int) -> pl.DataFrame:
         """Remove and return the rows that end at or before ``watermark``, first ended first."""
+        if all(ends[0] > watermark for ends, _ in self._calendar):
+            return self._frame.clear()
         due = [self._cut(i, watermark) for i in range(len(self._calendar))]
         self._calendar = [run for run in self._calendar if len(run[0])]
-        if not any(len(ends) for ends, _ in due):
-            return self._frame.clear()
         ends, slots = (np.concatenate(part) for part in zip(*due, strict=True))
         order = np.argsort(ends, kind="stable")
         ends, slots = ends[order], slots[order]
@@ -181,7 +176,7 @@ class StateTable:
     # -- inside
 
     def _hash(self, rows: pl.DataFrame) -> Hashes:
-        return rows.select(self.keys).hash_rows(self._seed).to_numpy()
+        return rows[self.keys].hash_rows(self._seed).to_numpy()
 
     def _take(self, count: int) -> Slots:
         """Return free slots, new ones where needed."""
@@ -198,15 +193,20 @@ class StateTable:
         return np.concatenate([reused, np.arange(old, needed)])
 
     def _append(self, rows: pl.DataFrame) -> None:
-        """Add a part; parts stay few because each is several times the next."""
+        """Add a part. Parts stay few: small ones at the end are joined, so that each is several times the next."""
         self._size += len(rows)
-        self._parts.append(rows.select(self.schema.names()))
-        while len(self._parts) > 1 and len(self._parts[-2]) <= _PART_RATIO * len(self._parts[-1]):
-            self._parts[-2:] = [pl.concat(self._parts[-2:], rechunk=True)]
-        self._frame = pl.concat(self._parts, rechunk=False) if len(self._parts) > 1 else self._parts[0]
+        self._parts.append(rows)
+        if len(self._parts) <= _MOST_PARTS:
+            self._frame = self._frame.vstack(rows) if len(self._parts) > 1 else rows
+            return
+        tail = self._parts.pop()
+        while self._parts and len(self._parts[-1]) <= _PART_RATIO * len(tail):
+            tail = pl.concat([self._parts.pop(), tail], rechunk=True)
+        self._parts.append(tail)
+        self._frame = pl.concat(self._parts, rechunk=False)
 
     def _schedule(self, expires: pl.Series, slots: Slots) -> None:
-        ends = expires.fill_null(FOREVER).to_numpy()
+        ends = (expires.fill_null(FOREVER) if expires.null_count() else expires).to_numpy()
         news = self._ends_at[slots] != ends
         self._ends_at[slots] = ends
         news &= ends != FOREVER

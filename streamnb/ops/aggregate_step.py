@@ -10,16 +10,17 @@ import polars as pl
 
 from streamnb.aggregates import Fold, Parts
 from streamnb.expressions import outcome, plain_column
-from streamnb.plan import Batch, Opening, Step
+from streamnb.plan import Batch, Opening, Step, moved
 from streamnb.progress import StepTrace
 from streamnb.state import EXPIRES, StateTable
-from streamnb.time import Window
+from streamnb.time import NEVER_LATE, Window
 
 if TYPE_CHECKING:
     from streamnb.ops.group_by import GroupBy
 
 START, END, ALL = "window_start", "window_end", "__all"
-_LATE = "__late"
+_SMALL = 5_000
+"""Below so many rows Polars' eager path is quicker, above it the lazy one."""
 
 
 class AggregateStep(Step):
@@ -32,18 +33,19 @@ class AggregateStep(Step):
         self.folds = {name: _Folding(name, fold, below) for name, fold in node.aggregates.items()}
         self.keys = _group_keys(node)
         self.expires = _expires(node)
-        parts = [part for fold in self.folds.values() for part in fold.partial(nulls=True)]
-        empty = pl.DataFrame(schema=below)
-        part_schema = outcome("agg", parts, below)
-        key_schema = empty.select(self.keys.values()).schema
-        self.table = StateTable({**key_schema, **part_schema}, list(self.keys))
+        parts = outcome("agg", [part for fold in self.folds.values() for part in fold.partial(nulls=True)], below)
+        keys = {name: node.key_schema.get(name, pl.Int64()) for name in self.keys}
+        self.table = StateTable({**keys, **parts}, list(self.keys))
         self.tables = (self.table,)
-        self.whole = self.table.schema.names()
-        self.finished = [e for fold in self.folds.values() for e in (fold.finish(),)]
-        self.value_schema = outcome("agg", self.finished, self.table.schema)
-        self.out = [self._key_out(name) for name in node.key_columns] + self.finished
+        self.parts = parts.names()
+        self.whole = [*(pl.col(name).cast(dtype) for name, dtype in keys.items()), *map(pl.col, self.parts), self.expires]
+        merged = [part for fold in self.folds.values() for part in fold.merge()]
+        self.merged = [*map(pl.col, keys), *merged, pl.col(EXPIRES)]
+        finished = [fold.finish() for fold in self.folds.values()]
+        self.value_schema = outcome("agg", finished, self.table.schema)
+        self.out = [*(self._key_out(name) for name in node.key_columns), *finished]
         if not node.key_columns:
-            self.table.upsert(self._partial(empty))
+            self.table.upsert(self._partial(pl.DataFrame(schema=below)))
             self.table.commit()
 
     def _key_out(self, name: str) -> pl.Expr:
@@ -66,19 +68,28 @@ class AggregateStep(Step):
         """Return the rows that are in a window, once for each of their windows where windows overlap."""
         if self.window is None:
             return rows
-        if rows.select(self.node.time).to_series().null_count():
+        if self._has_null_times(rows):
             rows = rows.filter(self.node.time.is_not_null())
         return rows if self.window.overlap == 1 else _expanded(rows, self.node.time, self.window)
+
+    def _has_null_times(self, rows: pl.DataFrame) -> bool:
+        name = plain_column(self.node.time)
+        times = rows.select(self.node.time).to_series() if name is None else rows[name]
+        return times.null_count() > 0
 
     def _partial(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Aggregate the rows of a batch by themselves."""
         parts = [part for fold in self.folds.values() for part in fold.partial(nulls=fold.may_be_null(rows))]
         if not self.node.key_columns:
-            grouped = rows.select(pl.lit(0, pl.Int64).alias(ALL), *parts)
-        else:
-            keys = self.keys if START not in rows.columns or self.window is None else {**self.keys, START: pl.col(START)}
-            grouped = rows.group_by(keys.values(), maintain_order=True).agg(parts)
-        return grouped.with_columns(self.expires).select(self.whole)
+            return rows.select(pl.lit(0, pl.Int64).alias(ALL), *parts).select(self.whole)
+        if len(rows) < _SMALL:
+            return rows.group_by(self._keys_of(rows), maintain_order=True).agg(parts).select(self.whole)
+        lazy = rows.lazy().group_by(self._keys_of(rows), maintain_order=True).agg(parts)
+        return lazy.collect().select(self.whole)
+
+    def _keys_of(self, rows: pl.DataFrame) -> list[pl.Expr]:
+        overlapping = self.window is not None and self.window.overlap > 1
+        return list(({**self.keys, START: pl.col(START)} if overlapping else self.keys).values())
 
     def _without_late(
         self, partial: pl.DataFrame, rows: pl.DataFrame, batch: Batch
@@ -93,12 +104,13 @@ class AggregateStep(Step):
         return partial.filter(pl.col(EXPIRES).is_null() | (pl.col(EXPIRES) > late)), self._late_rows(rows, late)
 
     def _late_rows(self, rows: pl.DataFrame, late: int) -> pl.DataFrame:
-        starts = {} if self.window is None or START in rows.columns else {START: self.keys[START]}
-        rows = rows.with_columns(**starts).with_columns(self.expires)
-        rows = rows.filter(pl.col(EXPIRES) <= late)
-        ends = {} if self.window is None else {END: self._key_out(END)}
-        late_by = pl.duration(microseconds=late - pl.col(EXPIRES)).alias("late_by")
-        return rows.with_columns(late_by, **ends).drop(EXPIRES)
+        """Return the rows of late groups, with their windows and by how much they are late."""
+        rows = rows.with_columns(self._keys_of(rows)).with_columns(self.expires).filter(pl.col(EXPIRES) <= late)
+        rows = rows.with_columns(late_by=pl.duration(microseconds=late - pl.col(EXPIRES))).drop(EXPIRES)
+        if self.window is None:
+            return rows
+        start = pl.col(START).cast(self.table.schema[START])
+        return rows.with_columns(start).with_columns(self._key_out(END))
 
     def _merge(self, partial: pl.DataFrame) -> pl.DataFrame:
         """Merge a batch's groups into state; return their new rows."""
@@ -118,15 +130,12 @@ class AggregateStep(Step):
         return written
 
     def _pairs(self, new: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
-        parts = [name for fold in self.folds.values() for name in fold.names]
-        both = new.hstack(old.select(pl.col(name).alias(f"{name}\0old") for name in parts))
-        merged = [part for fold in self.folds.values() for part in fold.merge()]
-        return both.with_columns(merged).select(self.whole)
+        both = new.hstack([old[name].alias(f"{name}\0old") for name in self.parts])
+        return both.select(self.merged)
 
     def _evict(self, batch: Batch) -> pl.DataFrame:
-        if batch.eviction_watermark is None or self.mode in {"complete", "batch"}:
-            return self.table.evict(-(2**62))
-        return self.table.evict(batch.eviction_watermark)
+        kept = batch.eviction_watermark is None or self.mode in {"complete", "batch"}
+        return self.table.evict(NEVER_LATE if kept else batch.eviction_watermark)
 
     def _emit(self, written: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
         if self.mode == "append":
@@ -138,8 +147,8 @@ class AggregateStep(Step):
 
     # -- what it tells
 
-    def due(self, eviction_watermark: int | None) -> bool:
-        return self.mode in {"append", "update"} and eviction_watermark is not None and bool(self.node.event_times)
+    def due(self, watermark: int | None, before: int | None, time: int) -> bool:  # noqa: ARG002
+        return self.mode in {"append", "update"} and bool(self.node.event_times) and moved(watermark, before)
 
     def state(self) -> pl.DataFrame:
         rows = self.table.frame()
@@ -207,9 +216,7 @@ def _group_keys(node: GroupBy) -> dict[str, pl.Expr]:
     keys = dict(node.keys)
     if node.window is None:
         return keys
-    zone_free = node.time.to_physical()
-    dtype = node.key_schema[START]
-    return {START: node.window.last_start(zone_free).cast(dtype).alias(START), **keys}
+    return {START: node.window.last_start(node.time.to_physical()).alias(START), **keys}
 
 
 def _expires(node: GroupBy) -> pl.Expr:
@@ -224,9 +231,8 @@ def _expires(node: GroupBy) -> pl.Expr:
 def _expanded(rows: pl.DataFrame, time: pl.Expr, window: Window) -> pl.DataFrame:
     """Return every row once for each of its windows, earliest window first."""
     last = window.last_start(time.to_physical())
-    (dtype,) = rows.select(time).dtypes
     copies = [
         rows.with_columns((last - back * window.slide).alias(START)).filter(pl.col(START) + window.size > time.to_physical())
         for back in reversed(range(window.overlap))
     ]
-    return pl.concat(copies).with_columns(pl.col(START).cast(dtype))
+    return pl.concat(copies)

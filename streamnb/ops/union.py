@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import polars as pl
 
 from streamnb.errors import PlanError
-from streamnb.plan import Batch, EventTime, Node, Opening, Step
+from streamnb.plan import Batch, EventTime, Node, Opening, Step, least
 
 if TYPE_CHECKING:
     from streamnb.frame import StreamFrame
@@ -66,11 +66,7 @@ class _Step(Step):
         return replace(
             batches[0],
             rows=rows,
-            late_watermark=_least(b.late_watermark for b in batches),
-            eviction_watermark=_least(b.eviction_watermark for b in batches),
+            late_watermark=least(b.late_watermark for b in batches),
+            eviction_watermark=least(b.eviction_watermark for b in batches),
             trace=None,
         )
-
-
-def _least(watermarks: Iterable[int | None]) -> int | None:
-    return min((w for w in watermarks if w is not None), default=None)

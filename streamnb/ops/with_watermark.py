@@ -12,7 +12,7 @@ import polars as pl
 
 from streamnb.errors import PlanError
 from streamnb.plan import Batch, EventTime, Node, Opening, Step
-from streamnb.time import Duration, Watermark, duration, spell
+from streamnb.time import Duration, Watermark, duration, instant, spell
 
 if TYPE_CHECKING:
     from streamnb.frame import StreamFrame
@@ -90,11 +90,14 @@ class WatermarkStep(Step):
         self.rows = pl.DataFrame(schema=node.schema)
         self.set_by: Mapping[str, Any] | None = None
 
+    def output_watermark(self, *inputs: int | None) -> int | None:  # noqa: ARG002
+        return self.watermark.current
+
     def on_batch(self, *batches: Batch) -> Batch:
         (batch,) = batches
         self.rows, self.set_by = batch.rows, None
-        times = batch.rows[self.node.event_time].to_physical()
+        times = batch.rows[self.node.event_time]
         largest = times.max()
-        if largest is not None and self.watermark.observe(self.number, int(largest), self.node.delay):  # type: ignore[call-overload]
+        if largest is not None and self.watermark.observe(self.number, instant(largest), self.node.delay):  # type: ignore[arg-type]
             self.set_by = batch.rows.row(times.arg_max() or 0, named=True)
         return replace(batch, late_watermark=self.watermark.late, eviction_watermark=self.watermark.current, trace=None)

@@ -30,7 +30,7 @@ class Panel {
     this.slider = make("input", { class: "sn-slider", type: "range", min: 0, step: 1, "aria-label": "Batch" });
     this.where = make("output", { class: "sn-where" });
     this.rewind = pill("rewind", "rewind to here", "Rewind the query to this batch and go on from there");
-    this.numbers = make("dl", { class: "sn-numbers" });
+    this.numbers = make("div", { class: "sn-numbers" });
     this.status = this.number("query", "Whether the query is running.");
     this.status.cell.classList.add("sn-status");
     this.cells = new Map();
@@ -57,8 +57,8 @@ class Panel {
   }
 
   number(label, hint) {
-    const value = make("dd");
-    const cell = make("div", { title: hint, "data-label": label }, make("dt", {}, label), value);
+    const value = make("span", { class: "sn-value" });
+    const cell = make("div", { title: hint, "data-label": label }, make("span", {}, label), value);
     this.numbers.append(cell);
     return { cell, value };
   }
@@ -78,7 +78,7 @@ class Panel {
 
   press(command) {
     const { status } = this.shown;
-    const button = { back: this.back, step: this.step, toggle: this.play, first: this.back }[command];
+    const button = { back: this.back, step: this.step, toggle: this.play, first: this.back, rewind: this.rewind }[command];
     if (button?.getAttribute("aria-disabled") === "true") return;
     if (command === "toggle") command = status === "playing" ? "pause" : "play";
     this.send(command);
@@ -114,13 +114,13 @@ class Panel {
     const past = at < newest;
     this.root.setAttribute("aria-label", `Query ${name}`);
     this.enable(this.back, at > 0);
-    this.enable(this.step, past || !["stopped", "failed"].includes(status));
-    this.enable(this.play, !["stopped", "failed"].includes(status));
+    this.enable(this.step, past || status !== "stopped");
+    this.enable(this.play, status !== "stopped");
     this.showPlay(status === "playing");
     this.speed.value = String(speed);
     this.showPlace(at, newest, batches);
     this.rewind.style.visibility = past ? "visible" : "hidden";
-    this.enable(this.rewind, !["stopped"].includes(status));
+    this.enable(this.rewind, status !== "stopped");
     this.showNumbers(shown.numbers, status);
     this.error.hidden = !error;
     setText(this.title, error?.title ?? "");

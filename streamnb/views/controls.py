@@ -17,7 +17,7 @@ from streamnb.views.widget import Widget, synced
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from streamnb.progress import Playable, Progress
+    from streamnb.progress import Playable, Progress, Trace
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Batches a second that may be chosen."""
@@ -46,14 +46,18 @@ def _rate(query: Playable, at: int) -> str:
 
 
 def _watermark(query: Playable, at: int) -> str:
-    return short_time(query.trace[at].watermark_after, query.trace[0].time)
+    return short_time(_standing(query.trace[at]), query.trace[0].time)
 
 
 def _lag(query: Playable, at: int) -> str:
-    trace = query.trace[at]
-    if trace.watermark_after is None:
-        return "–"
-    return short_duration(_aware_alike(trace.time, trace.watermark_after) - trace.watermark_after)
+    trace, watermark = query.trace[at], _standing(query.trace[at])
+    return "–" if watermark is None else short_duration(_aware_alike(trace.time, watermark) - watermark)
+
+
+def _standing(trace: Trace) -> dt.datetime | None:
+    """Return the watermark after a batch; None as long as it stands at 1970, where no row has moved it."""
+    watermark = trace.watermark_after
+    return None if watermark is None or watermark.replace(tzinfo=None) == dt.datetime(1970, 1, 1) else watermark  # noqa: DTZ001
 
 
 def _aware_alike(time: dt.datetime, other: dt.datetime) -> dt.datetime:
@@ -108,8 +112,7 @@ def report(error: BaseException | None) -> dict[str, str] | None:
     """Return an exception as the text of the error panel: one line, and the traceback for who opens it."""
     if error is None:
         return None
-    title = "".join(traceback.format_exception_only(error)).strip()
-    return {"title": title, "trace": "".join(traceback.format_exception(error))}
+    return {"title": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
 
 
 class Controls(Widget):

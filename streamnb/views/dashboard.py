@@ -48,6 +48,7 @@ class Dashboard:
         self._still = Still({"image/svg+xml": lambda: svg(query, self.at), "text/html": self._still_table})
         self._drawn: tuple[int, Trace | None] | None = None
         self._draw(0.0)
+        self._describe()
         self._pacer = Pacer(query.name, self._draw, self._rest, self.live.ready)
         self._unwatch = [query.subscribe(self._pacer.mark), self.cursor.watch(self._pacer.mark), self._watch_cells()]
 
@@ -114,22 +115,27 @@ class Dashboard:
             self.query.post("rewind", to=self.query.trace[self.at].batch_id)
         self.cursor.move(self.newest, self.newest)
 
-    def _draw(self, since: float) -> None:
+    def _draw(self, since: float) -> bool:
+        """Draw the batch the cursor is at; return whether the picture is another one now."""
         try:
-            self._draw_batch(since)
+            is_new = self._draw_batch(since)
             self.controls.show(self.query, self.at, self.speed)
         except Exception as error:  # noqa: BLE001  a picture that fails says so and leaves the query alone
             self.controls.complain(error)
+            return True
+        return is_new
 
-    def _draw_batch(self, since: float) -> None:
+    def _draw_batch(self, since: float) -> bool:
         at = self.at
         trace = self.query.trace[at] if at >= 0 else None
-        if self._drawn is None or self._drawn[0] != at or self._drawn[1] is not trace:
+        is_new = self._drawn is None or self._drawn[0] != at or self._drawn[1] is not trace
+        if is_new:
             with self.live.lock:
                 self.plane.refresh(at)
             self._show_table(at)
             self._drawn = at, trace
         self.live.flush(since)
+        return is_new
 
     def _show_table(self, at: int) -> None:
         if at >= 0:
@@ -151,11 +157,14 @@ class Dashboard:
         return html(now, self._table_title(now, self.at))
 
     def _rest(self) -> None:
+        self._describe()
+        self._refresh_still()
+
+    def _describe(self) -> None:
         try:
             self.live.caption = self.plane.describe(self.at)
         except Exception as error:  # noqa: BLE001  see _draw
             self.controls.complain(error)
-        self._refresh_still()
 
     def _after_cell(self, _: Any) -> None:
         if not self.query.playing:
@@ -183,6 +192,7 @@ class Dashboard:
             unwatch()
         self._refresh_still()
         for widget in (self.box, self.controls, self.live, self.table):
+            widget.layout.close()
             widget.close()
 
 

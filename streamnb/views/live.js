@@ -90,11 +90,22 @@ class Picture {
   async replace(json, number) {
     this.asked = false;
     if (number <= this.number) return;
-    for (const manager of this.views.keys()) this.empty(manager);
-    this.forgetDocument();
-    this.open(json, number);
-    await Promise.all([...this.views].map(([manager, element]) => this.fill(manager, element)));
+    await this.renew(() => {
+      this.forgetDocument();
+      this.open(json, number);
+    });
     this.sendReceipt(number);
+  }
+
+  // Colours of titles, legends and axes are looks of a layout: Bokeh gets them right when it lays out anew.
+  changeTheme() {
+    if (this.dark !== isDark()) this.renew(() => this.paintRoles());
+  }
+
+  renew(change) {
+    for (const manager of this.views.keys()) this.empty(manager);
+    change();
+    return Promise.all([...this.views].map(([manager, element]) => this.fill(manager, element)));
   }
 
   // add_document_standalone() allows one rendering of a document, and a notebook may have many.
@@ -144,7 +155,8 @@ class Picture {
   }
 
   paintRoles() {
-    const palette = this.model.get("palette")[isDark() ? "dark" : "light"];
+    this.dark = isDark();
+    const palette = this.model.get("palette")[this.dark ? "dark" : "light"];
     this.quietly(() => {
       for (const painted of this.document._all_models.values()) {
         for (const tag of painted.tags) if (tag?.paint) painted.setv(colours(painted, tag.paint, palette));
@@ -181,7 +193,7 @@ export default () => {
       const closing = new AbortController();
       ready = bokeh(model).then((Bokeh) => new Picture(model, Bokeh));
       model.on("msg:custom", (message, buffers) => ready.then((picture) => picture.receive(message, buffers)));
-      ready.then((picture) => onThemeChange(() => picture.paintRoles(), closing.signal));
+      ready.then((picture) => onThemeChange(() => picture.changeTheme(), closing.signal));
       return () => {
         closing.abort();
         ready.then((picture) => picture.forgetDocument());

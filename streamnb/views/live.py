@@ -131,7 +131,7 @@ class Live(Widget):
     def _snapshot(self) -> bytes:
         if self._pending and self.comm is not None:
             self._send_frame(time.monotonic())  # the others get as a frame what this reader gets as a whole
-        text = serialize_json(self._doc.to_json())
+        text = serialize_json(self._doc.to_json(deferred=False))
         self._doc.models.flush_synced()
         return text.encode()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FRAME = 0.08
-"""Seconds between two frames, with the drawing itself at most 10 frames a second."""
+FRAME = 0.09
+"""Seconds from one frame to the next: about 10 frames a second."""
 CALM = 1.0
 """Seconds without a change after which the picture has come to rest."""
 AGAIN = 0.02
@@ -20,19 +21,19 @@ AGAIN = 0.02
 class Pacer:
     """Calls ``draw(since)`` after a change, when the reader is ``ready``, and ``rest()`` once things are calm.
 
-    ``since`` is the ``time.monotonic()`` of the first change that is drawn. What ``draw`` and ``rest`` raise must be
-    handled there.
+    ``since`` is the ``time.monotonic()`` of the first change that is drawn; ``draw`` returns whether it had anything
+    new. What ``draw`` and ``rest`` raise must be handled there.
     """
 
     def __init__(
-        self, name: str, draw: Callable[[float], None], rest: Callable[[], None], ready: Callable[[], bool]
+        self, name: str, draw: Callable[[float], bool], rest: Callable[[], None], ready: Callable[[], bool]
     ) -> None:
         self._draw, self._rest, self._ready = draw, rest, ready
         self._since: float | None = None
+        self._calm_at = math.inf
         self._changed = threading.Event()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"streamnb-view-{name}", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name=f"streamnb view of {name}", daemon=True).start()
 
     def mark(self) -> None:
         """Say that something changed; any thread, returns at once."""
@@ -45,20 +46,22 @@ class Pacer:
         self._changed.set()
 
     def _run(self) -> None:
-        calm = True
         while not self._stopped.is_set():
-            if not self._changed.wait(None if calm else CALM):
-                calm = True
+            left = self._calm_at - time.monotonic()
+            if left <= 0:
+                self._calm_at = math.inf
                 self._rest()
-            elif self._ready():
-                calm = False
-                self._frame()
-            else:
-                self._stopped.wait(AGAIN)
+            elif self._changed.wait(left if left < math.inf else None):
+                self._frame_or_wait()
 
-    def _frame(self) -> None:
+    def _frame_or_wait(self) -> None:
+        if not self._ready():
+            self._stopped.wait(AGAIN)
+            return
         self._changed.clear()
-        since, self._since = self._since or time.monotonic(), None
+        started = time.monotonic()
+        since, self._since = self._since or started, None
         if not self._stopped.is_set():
-            self._draw(since)
-            self._stopped.wait(FRAME)
+            if self._draw(since):
+                self._calm_at = time.monotonic() + CALM
+            self._stopped.wait(started + FRAME - time.monotonic())

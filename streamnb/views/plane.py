@@ -67,7 +67,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class PlaneLayout:
-    """All that the plane shows after one batch, in milliseconds since 1970 UTC; ``spoken`` says it without the picture."""
+    """All that the plane shows after one batch; times are milliseconds since 1970 UTC, ``spoken`` needs no picture."""
 
     title: str
     caption: str
@@ -100,9 +100,7 @@ def plane(traces: Sequence[Trace], outline: Outline, upcoming: pl.DataFrame | No
     return lay_out(Story(outline).follow(traces), outline, upcoming, cursor)
 
 
-def lay_out(
-    readings: Sequence[Reading], outline: Outline, upcoming: pl.DataFrame | None, cursor: int
-) -> PlaneLayout:
+def lay_out(readings: Sequence[Reading], outline: Outline, upcoming: pl.DataFrame | None, cursor: int) -> PlaneLayout:
     """Lay out the plane from batches already read; see :func:`plane`."""
     scene = Scene(readings, outline, upcoming, min(cursor, len(readings) - 1))
     return _stems(scene) if outline.event_time is None else _plane(scene)

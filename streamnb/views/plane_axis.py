@@ -1,4 +1,4 @@
-"""Time on an axis: ticks at round times, and instants as words in one zone; positions are milliseconds since 1970 UTC."""
+"""Time on an axis: ticks at round times, instants as words in one zone; positions are milliseconds since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STEPS = (
     *(n * _HOUR for n in (1, 2, 3, 6, 12)),
     *(n * _DAY for n in (1, 2, 7, 14, 30, 91, 365, 3650, 36500)),
 )
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _FIRST, _LAST = -6.2e13, 2.5e14
 
 
@@ -31,6 +31,7 @@ class Axis:
 
     @property
     def span(self) -> float:
+        """Return the length of the range."""
         return self.end - self.start
 
     def share(self, position: float) -> float:

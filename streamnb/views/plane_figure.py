@@ -13,12 +13,8 @@ from bokeh.model import Model
 from bokeh.models import (
     ColumnDataSource,
     FixedTicker,
-    GlyphRenderer,
     HoverTool,
     HSpan,
-    Label,
-    Legend,
-    LegendItem,
     Line,
     LinearAxis,
     Patch,
@@ -26,10 +22,11 @@ from bokeh.models import (
     Scatter,
     Segment,
     Text,
-    Title,
     VStrip,
 )
+from bokeh.models.annotations import Label, Legend, LegendItem, Title
 from bokeh.models.glyph import Glyph
+from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
 from streamnb.progress import Playable
@@ -38,8 +35,8 @@ from streamnb.views.plane_axis import Axis
 from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING, Story
 from streamnb.views.theme import FONT, paint
 
-Column = list[str] | np.ndarray[Any, Any]
-Columns = dict[str, Column]
+Columns = dict[str, Any]
+"""Words as a list, numbers as an array, by name."""
 
 _TIP = "<div style='white-space: pre-line; max-width: 320px; overflow-wrap: anywhere'>@tip</div>"
 _LEFT, _TOP, _WIDE, _HIGH = FRAME
@@ -59,7 +56,7 @@ class Plane:
         self._query = query
         self._story = Story(query.outline)
         self.figure = _ground()
-        self._renderers = _glyphs(self.figure)
+        self._sources, self._renderers = _glyphs(self.figure)
         self._labels = {name: _label(self.figure, name) for name in _LABELS}
         self._now = _now_axis(self.figure)
         self._key = _legend(self.figure)
@@ -74,7 +71,7 @@ class Plane:
         layout = self._lay_out(cursor)
         _frame(self.figure, layout.x, layout.y)
         for name, columns in _columns(layout).items():
-            push(self._renderers[name].data_source, columns)
+            push(self._sources[name], columns)
         self._write(layout)
 
     def describe(self, cursor: int) -> str:
@@ -103,8 +100,8 @@ class Plane:
 
 def push(source: ColumnDataSource, new: Columns) -> None:
     """Bring a source to ``new`` data with the least to send: patches, rows at the end, or all of it."""
-    old = source.data
-    have, want = (len(next(iter(data.values()), ())) for data in (old, new))
+    old: Columns = source.data  # type: ignore[assignment]
+    have, want = _length(old), _length(new)
     patches = {name: _changed(old[name], column) for name, column in new.items()} if 0 < have <= want else {}
     changed = sum(map(len, patches.values()))
     if have > want or not have or changed > have * len(new) / 3:
@@ -116,7 +113,11 @@ def push(source: ColumnDataSource, new: Columns) -> None:
         source.stream({name: column[have:] for name, column in new.items()})
 
 
-def _changed(old: Column, new: Column) -> list[tuple[int, Any]]:
+def _length(columns: Columns) -> int:
+    return len(next(iter(columns.values()), ()))
+
+
+def _changed(old: Any, new: Any) -> list[tuple[int, Any]]:
     if isinstance(new, list):
         return [(i, b) for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b]
     a, b = np.asarray(old), new[: len(old)]
@@ -131,7 +132,7 @@ def _columns(layout: PlaneLayout) -> dict[str, Columns]:
     return {
         "strips": _table(layout.strips, "x0 x1"),
         "closed": _table(layout.closed, "x y"),
-        "diagonal": _table([(*a, *b) for a, b in [layout.diagonal[:2]] if layout.diagonal], "x0 y0 x1 y1"),
+        "diagonal": _table([sum(layout.diagonal, ())] if layout.diagonal else [], "x0 y0 x1 y1"),
         "drop": _table(drop, "x0 y0 x1 y1"),
         "stair": _table(layout.stair, "x y"),
         "stems": _table([(b.left, 0.0, b.left, b.y, b.tip) for b in layout.stems], "x0 y0 x1 y1 tip"),
@@ -148,7 +149,7 @@ def _table(rows: Iterable[Sequence[Any]], names: str) -> Columns:
     return {name: _column([row[i] for row in rows], name) for i, name in enumerate(names.split())}
 
 
-def _column(values: list[Any], name: str) -> Column:
+def _column(values: list[Any], name: str) -> Any:
     return values if name in _WORDY else np.array(values, dtype=float)
 
 
@@ -167,7 +168,7 @@ def _inside(note: Note | None, x: Axis) -> Note | None:
 def _ground() -> figure:
     ground = figure(
         width=WIDTH, height=HEIGHT, tools="", toolbar_location=None, title=None,
-        x_range=Range1d(0, 1), y_range=Range1d(0, 1), outline_line_color=None,
+        x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1), outline_line_color=None,
         min_border_left=_LEFT, min_border_right=WIDTH - _LEFT - _WIDE,
         min_border_top=_TOP, min_border_bottom=HEIGHT - _TOP - _HIGH,
     )  # fmt: skip
@@ -188,7 +189,7 @@ def _frame(ground: figure, x: Axis, y: Axis) -> None:
     for axis, range_, lines in ((x, ground.x_range, ground.xaxis[0]), (y, ground.y_range, ground.yaxis[0])):
         _set(range_, start=axis.start, end=axis.end)
         _set(lines, axis_label=axis.label, major_label_overrides=dict(axis.ticks))
-        _set(lines.ticker, ticks=[at for at, _ in axis.ticks])
+        _set(lines.ticker, ticks=[at for at, _ in axis.ticks])  # type: ignore[arg-type]
 
 
 def _set(model: Model, **values: Any) -> None:
@@ -196,7 +197,7 @@ def _set(model: Model, **values: Any) -> None:
     model.update(**{name: new for name, new in values.items() if getattr(model, name) != new})
 
 
-def _glyphs(ground: figure) -> dict[str, GlyphRenderer[Any]]:
+def _glyphs(ground: figure) -> tuple[dict[str, ColumnDataSource], dict[str, GlyphRenderer[Any]]]:
     draw = _Pen(ground)
     draw("strips", VStrip(x0="x0", x1="x1", line_color=None), "image", fill_color="strip")
     closed = Patch(x="x", y="y", fill_alpha=0.05, line_color=None, hatch_pattern="/", hatch_scale=8,
@@ -213,7 +214,7 @@ def _glyphs(ground: figure) -> dict[str, GlyphRenderer[Any]]:
     _draw_rows(draw)
     provisional = _text(14, background_fill_alpha=0.7, padding=1, border_radius=3)
     draw("provisional", provisional, text_color="muted", background_fill_color="ground")
-    return draw.renderers
+    return draw.sources, draw.renderers
 
 
 class _Pen:
@@ -221,14 +222,15 @@ class _Pen:
 
     def __init__(self, ground: figure) -> None:
         self.ground = ground
+        self.sources: dict[str, ColumnDataSource] = {}
         self.renderers: dict[str, GlyphRenderer[Any]] = {}
 
     def __call__(
         self, name: str, glyph: Glyph, level: str = "glyph", *, source: ColumnDataSource | None = None,
         tip: bool = False, **roles: str,
     ) -> None:  # fmt: skip
-        source = source or ColumnDataSource()
-        drawn = self.ground.add_glyph(source, paint(glyph, **roles), level=level)
+        self.sources[name] = source or ColumnDataSource()
+        drawn = self.ground.add_glyph(self.sources[name], paint(glyph, **roles) if roles else glyph, level=level)
         self.renderers[name] = drawn
         if tip:
             self.hover(drawn)
@@ -249,17 +251,17 @@ def _text(size: int, **looks: Any) -> Text:
 
 
 def _draw_rows(draw: _Pen) -> None:
-    source = ColumnDataSource(_table([], " ".join(["x", *_FATES, "tip"])))
-    looks: dict[str, tuple[Scatter, dict[str, str]]] = {
-        UPCOMING: (Scatter(size=6.5, fill_color=None, line_width=1.1), {"line_color": "muted"}),
-        ASIDE: (Scatter(size=4, line_color=None), {"fill_color": "muted"}),
-        COUNTED: (Scatter(size=8.5, line_width=1), {"fill_color": "ontime", "line_color": "ground"}),
-        LATE: (Scatter(size=8.5, line_width=2.2), {"fill_color": "ontime", "line_color": "late"}),
-        DROPPED: (Scatter(size=9, line_width=2.8, marker=value("x")), {"line_color": "dropped"}),
+    source = ColumnDataSource()
+    blue = {"fill_color": "ontime"}
+    looks: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+        UPCOMING: ({"size": 6.5, "line_width": 1.1, "fill_color": None}, {"line_color": "muted"}),
+        ASIDE: ({"size": 4, "line_color": None}, {"fill_color": "muted"}),
+        COUNTED: ({"size": 8.5, "line_width": 1}, {**blue, "line_color": "ground"}),
+        LATE: ({"size": 8.5, "line_width": 2.2}, {**blue, "line_color": "late"}),
+        DROPPED: ({"size": 9, "line_width": 2.8, "marker": value("x")}, {"line_color": "dropped"}),
     }
-    for fate, (glyph, roles) in looks.items():
-        glyph.update(x="x", y=fate)
-        draw(fate, glyph, source=source, **roles)
+    for fate, (look, roles) in looks.items():
+        draw(fate, paint(Scatter(x="x", y=fate, **look), **roles), source=source)
     draw.hover(*(draw.renderers[fate] for fate in _FATES))
 
 
@@ -287,27 +289,30 @@ def _say(label: Label, note: Note | None) -> None:
 
 
 def _heading(ground: figure, place: str, role: str, **looks: Any) -> Title:
-    title = paint(Title(text="", text_font=FONT, offset=_MARGIN - _LEFT, **looks), text_color=role)
-    ground.add_layout(title, place)
+    looks = {"text": "", "text_font": FONT, "offset": _MARGIN - _LEFT, **looks}
+    title = paint(Title(**looks), text_color=role)
+    ground.add_layout(title, place)  # type: ignore[arg-type]
     return title
 
 
 def _now_axis(ground: figure) -> LinearAxis:
     """Return an axis on the right with a single tick: now."""
-    axis = LinearAxis(
-        ticker=FixedTicker(ticks=[]), axis_line_color=None, major_tick_line_color=None, minor_tick_line_color=None,
-        major_label_text_font=FONT, major_label_text_font_size="13px", major_label_text_font_style="bold",
-        major_label_standoff=2,
-    )  # fmt: skip
-    ground.add_layout(paint(axis, major_label_text_color="now"), "right")
+    looks: dict[str, Any] = {
+        "axis_line_color": None, "major_tick_line_color": None, "minor_tick_line_color": None,
+        "major_label_text_font": FONT, "major_label_text_font_size": "13px", "major_label_text_font_style": "bold",
+        "major_label_standoff": 2, "ticker": FixedTicker(ticks=[]),
+    }  # fmt: skip
+    axis = paint(LinearAxis(**looks), major_label_text_color="now")
+    ground.add_layout(axis, "right")
     return axis
 
 
 def _legend(ground: figure) -> Legend:
-    legend = Legend(
-        items=[], orientation="horizontal", location=(_MARGIN - _LEFT - 5, 4), border_line_color=None,
-        background_fill_color=None, label_text_font=FONT, label_text_font_size="13px", glyph_width=18, glyph_height=18,
-        label_standoff=3, spacing=16, padding=5, margin=4,
-    )  # fmt: skip
-    ground.add_layout(paint(legend, label_text_color="muted"), "above")
+    looks: dict[str, Any] = {
+        "items": [], "orientation": "horizontal", "location": (_MARGIN - _LEFT - 5, 4), "border_line_color": None,
+        "background_fill_color": None, "label_text_font": FONT, "label_text_font_size": "13px", "glyph_width": 18,
+        "glyph_height": 18, "label_standoff": 3, "spacing": 16, "padding": 5, "margin": 4,
+    }  # fmt: skip
+    legend = paint(Legend(**looks), label_text_color="muted")
+    ground.add_layout(legend, "above")
     return legend

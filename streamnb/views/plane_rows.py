@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ Words = np.ndarray[tuple[int], np.dtype[np.object_]]
 
 COUNTED, LATE, DROPPED, ASIDE, UPCOMING = "counted", "late", "dropped", "aside", "upcoming"
 BOUNDS = ["window_start", "window_end"]
+_AT = "__at"
 _NESTED = (pl.List, pl.Array, pl.Struct, pl.Object, pl.Binary)
 _COLUMNS_TOLD, _LETTERS_TOLD = 12, 60
 _KEPT, _SHED = 120, 30
@@ -46,6 +47,7 @@ class Totals:
     missing: int = 0
 
     def plus(self, fates: Words, missing: int) -> Totals:
+        """Return the totals with one more batch."""
         late, dropped = (int(np.count_nonzero(fates == fate)) for fate in (LATE, DROPPED))
         counted = int(np.count_nonzero(fates == COUNTED)) + late
         return Totals(
@@ -126,16 +128,17 @@ class Story:
         self._traces.append(trace)
 
     def _results(self, trace: Trace, time: float) -> tuple[tuple[tuple[float, Interval], ...], tuple[Interval, ...]]:
-        held, final = self._held, []
-        step = next((s for s in trace.steps if self.outline.values and _windowed(s.changed())), None)
-        if step is not None:
-            gone = self._turn(step.changed().with_columns(pl.lit(time).alias("__at")), step.removed())
+        final: list[tuple[float, Interval]] = []
+        told = ((step.changed(), step) for step in trace.steps if self.outline.values)
+        changed, step = next(((c, s) for c, s in told if _windowed(c)), (None, None))
+        if changed is not None and step is not None:
+            gone = self._turn(changed.with_columns(pl.lit(time).alias(_AT)), step.removed())
             if self.outline.output_mode == "update":
                 final = [(_last_written(gone, i), i) for i in intervals(gone, self.outline)]
-            held = self._held
+        held = self._held
         if self.outline.output_mode == "append" and _windowed(trace.emitted):
             final = [(time, interval) for interval in intervals(trace.emitted, self.outline)]
-        return tuple(final), tuple(intervals(held, self.outline)) if held is not None else ()
+        return tuple(final), tuple(intervals(held, self.outline, explained=False)) if held is not None else ()
 
     def _turn(self, changed: pl.DataFrame, removed: pl.DataFrame) -> pl.DataFrame:
         """Move what the windows hold one batch on; return what went out of it."""
@@ -153,7 +156,7 @@ def _windowed(rows: pl.DataFrame) -> bool:
 
 def _last_written(gone: pl.DataFrame, interval: Interval) -> float:
     of_it = gone.filter(pl.Series(instants(gone, BOUNDS[0]) == interval.start))
-    return float(of_it.get_column("__at").max())  # type: ignore[arg-type]
+    return float(of_it.get_column(_AT).max())  # type: ignore[arg-type]
 
 
 def standing(watermark: dt.datetime | None) -> float | None:
@@ -164,10 +167,10 @@ def standing(watermark: dt.datetime | None) -> float | None:
 
 def instants(rows: pl.DataFrame, column: str | None, default: float = np.nan) -> Numbers:
     """Return a time column in milliseconds since 1970 UTC, with ``default`` where there is none."""
-    if column is None or column not in rows.columns or not rows.schema[column].is_temporal():
+    if column is None or column not in rows.columns or not isinstance(rows.schema[column], pl.Datetime | pl.Date):
         return np.full(rows.height, default)
-    micros = rows.get_column(column).dt.epoch("us").cast(pl.Float64)
-    return np.array((micros / MILLISECOND).fill_null(default).to_numpy(), dtype=float)
+    moments = rows.get_column(column).to_numpy().astype("datetime64[us]")
+    return np.where(np.isnat(moments), default, moments.astype(np.int64) / MILLISECOND)
 
 
 def zone_of(column: str | None, frames: Sequence[pl.DataFrame]) -> str | None:
@@ -270,31 +273,30 @@ def _in_words(column: pl.Series) -> pl.Series:
     return column.cast(pl.String).fill_null("null")
 
 
-def intervals(rows: pl.DataFrame, outline: Outline) -> list[Interval]:
+def intervals(rows: pl.DataFrame, outline: Outline, *, explained: bool = True) -> list[Interval]:
     """Return what each window holds, in order of time; a window with several keys says how many."""
+    if rows.is_empty():
+        return []
     rows = rows.drop_nulls(BOUNDS).sort(BOUNDS, maintain_order=True)
-    told = tips(rows.select(pl.exclude("__at")))
-    held: dict[tuple[float, float], list[int]] = {}
-    for i, bounds in enumerate(zip(*(instants(rows, b).tolist() for b in BOUNDS), strict=True)):
-        held.setdefault(bounds, []).append(i)
-    text = partial(_text, rows, _value_column(rows, outline))
-    return [Interval(*bounds, text(which), _told([told[i] for i in which])) for bounds, which in held.items()]
+    starts, ends = (instants(rows, bound) for bound in BOUNDS)
+    edges = np.flatnonzero((np.diff(starts, prepend=np.nan) != 0) | (np.diff(ends, prepend=np.nan) != 0)).tolist()
+    column = _value_column(rows, outline)
+    found = []
+    for first, last in pairwise([*edges, rows.height]):
+        text = f"{last - first} keys" if last - first > 1 else short(rows.item(first, column)) if column else ""
+        tip = _told(rows[first:last]) if explained else ""
+        found.append(Interval(float(starts[first]), float(ends[first]), text, tip))
+    return found
 
 
 def _value_column(rows: pl.DataFrame, outline: Outline) -> str | None:
-    rest = [c for c in rows.columns if c not in {*BOUNDS, *outline.keys, "__at"}]
+    rest = [c for c in rows.columns if c not in {*BOUNDS, *outline.keys, _AT}]
     return next((c for c in outline.values if c in rest), rest[-1] if rest else None)
 
 
-def _text(rows: pl.DataFrame, column: str | None, which: list[int]) -> str:
-    if len(which) > 1:
-        return f"{len(which)} keys"
-    return short(rows.get_column(column)[which[0]]) if column else ""
-
-
-def _told(lines: list[str]) -> str:
-    more = f"\n\nand {len(lines) - 3} more" if len(lines) > 3 else ""
-    return "\n\n".join(lines[:3]) + more
+def _told(rows: pl.DataFrame) -> str:
+    more = f"\n\nand {rows.height - 3} more" if rows.height > 3 else ""
+    return "\n\n".join(tips(rows.drop(_AT, strict=False).head(3))) + more
 
 
 def short(value: Any) -> str:
@@ -332,11 +334,16 @@ class Scene:
 
     @property
     def in_sight(self) -> Sequence[Reading]:
+        """Return the batches that may give the axes their range."""
         return [*self.shown, *self.ahead]
 
     def placed(self) -> list[tuple[Placed, bool]]:
         """Return all rows in order of arrival, with whether they have arrived by now."""
-        return [*((r.placed, True) for r in self.shown), *((r.placed, False) for r in self.ahead), (self.waiting, False)]
+        return [
+            *((r.placed, True) for r in self.shown),
+            *((r.placed, False) for r in self.ahead),
+            (self.waiting, False),
+        ]
 
 
 def _first_in_sight(cursor: int) -> int:

@@ -58,7 +58,8 @@ def _safe(words: str) -> str:
     return escape(words.translate(_PRINTABLE))
 
 
-def _text(x: float, y: float, words: str, role: str, size: float, more: str = "") -> str:
+def _text(at: Point, words: str, role: str, size: float, more: str = "") -> str:
+    x, y = at
     return f'<text x="{x:.1f}" y="{y:.1f}" fill="{_LIGHT[role]}" font-size="{size}" {more}>{_safe(words)}</text>'
 
 
@@ -68,7 +69,8 @@ def _line(points: Iterable[Point], role: str, width: float, more: str = "") -> s
 
 
 def _mark(fate: str, x: float, y: float, tip: str = "") -> str:
-    """Return the mark of a fate, with its row as the browser's own tooltip."""
+    """Return the mark of a fate, with its row as a tooltip."""
+    cross = f"M{x - 3.5:.1f} {y - 3.5:.1f}l7 7m0 -7l-7 7"
     circle = f'<circle cx="{x:.1f}" cy="{y:.1f}"'
     blue = f'fill="{_LIGHT["ontime"]}"'
     shape = {
@@ -76,20 +78,20 @@ def _mark(fate: str, x: float, y: float, tip: str = "") -> str:
         LATE: f'{circle} r="4.2" {blue} stroke="{_LIGHT["late"]}" stroke-width="2.2"',
         UPCOMING: f'{circle} r="3.2" fill="{_LIGHT["ground"]}" fill-opacity="0.01" stroke="{_LIGHT["muted"]}"',
         ASIDE: f'{circle} r="2" fill="{_LIGHT["muted"]}"',
-        DROPPED: f'<path d="M{x - 3.5:.1f} {y - 3.5:.1f}l7 7m0 -7l-7 7" stroke="{_LIGHT["dropped"]}" stroke-width="2.8"',
+        DROPPED: f'<path d="{cross}" stroke="{_LIGHT["dropped"]}" stroke-width="2.8"',
     }[fate]
     return f"{shape}><title>{_safe(tip)}</title></{shape[1 : shape.index(' ')]}>" if tip else f"{shape}/>"
 
 
 def _words(layout: PlaneLayout) -> Iterator[str]:
-    yield _text(_MARGIN, 36, layout.title, "ink", 20, 'font-weight="700"')
+    yield _text((_MARGIN, 36), layout.title, "ink", 20, 'font-weight="700"')
     x = float(_MARGIN + 5)
     for fate, words in layout.key:
         yield _mark(fate, x, 56)
-        yield _text(x + 11, 60.5, words, "muted", 13)
+        yield _text((x + 11, 60.5), words, "muted", 13)
         x += 34 + _LETTER * len(words)
     for i, line in enumerate(textwrap.wrap(layout.caption, _WRAP)):
-        yield _text(_MARGIN, _BOTTOM + 70 + 18 * i, line, "muted", 12.5)
+        yield _text((_MARGIN, _BOTTOM + 70 + 18 * i), line, "muted", 12.5)
 
 
 class _Brush:
@@ -99,6 +101,7 @@ class _Brush:
         self.layout = layout
 
     def at(self, point: Point) -> Point:
+        """Return the pixels of a place."""
         x, y = point
         return _LEFT + self.layout.x.share(x) * _WIDE, _BOTTOM - self.layout.y.share(y) * _HIGH
 
@@ -108,24 +111,26 @@ class _Brush:
         for at, words in layout.x.ticks:
             x, _ = self.at((at, layout.y.start))
             yield _line([(x, _BOTTOM), (x, _BOTTOM + 6)], "faint", 1)
-            yield _text(x, _BOTTOM + 22, words, "muted", 12, 'text-anchor="middle"')
+            yield _text((x, _BOTTOM + 22), words, "muted", 12, 'text-anchor="middle"')
         for at, words in layout.y.ticks:
             _, y = self.at((layout.x.start, at))
             yield _line([(_LEFT - 6, y), (_LEFT, y)], "faint", 1)
-            yield _text(_LEFT - 11, y + 4, words, "muted", 12, 'text-anchor="end"')
-        yield _text(_LEFT + _WIDE / 2, _BOTTOM + 46, layout.x.label, "muted", 13, 'text-anchor="middle"')
+            yield _text((_LEFT - 11, y + 4), words, "muted", 12, 'text-anchor="end"')
+        yield _text((_LEFT + _WIDE / 2, _BOTTOM + 46), layout.x.label, "muted", 13, 'text-anchor="middle"')
         middle = _TOP + _HIGH / 2
         turned = f'text-anchor="middle" transform="rotate(-90 15 {middle})"'
-        yield _text(15, middle, layout.y.label, "muted", 13, turned)
+        yield _text((15, middle), layout.y.label, "muted", 13, turned)
 
     def framed(self) -> str:
-        return f'<g clip-path="url(#{_FRAME})">\n' + "\n".join([*self._ground(), *self._results(), *self._rows()]) + "\n</g>"
+        inside = "\n".join([*self._ground(), *self._results(), *self._rows()])
+        return f'<g clip-path="url(#{_FRAME})">\n{inside}\n</g>'
 
     def _ground(self) -> Iterator[str]:
         layout = self.layout
         for start, end in layout.strips:
             (left, _), (right, _) = self.at((start, 0)), self.at((end, 0))
-            yield f'<rect x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{_HIGH}" fill="{_LIGHT["strip"]}"/>'
+            place = f'x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{_HIGH}"'
+            yield f'<rect {place} fill="{_LIGHT["strip"]}"/>'
         if layout.closed:
             corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(self.at, layout.closed))
             yield f'<polygon points="{corners}" fill="{_LIGHT["closed"]}" fill-opacity="0.05"/>'
@@ -156,7 +161,7 @@ class _Brush:
     def _number(self, note: Note, role: str, more: str) -> str:
         x, y = self.at((note.x, note.y))
         halo = f'stroke="{_LIGHT["ground"]}" stroke-width="4" stroke-opacity="0.8" paint-order="stroke"'
-        return _text(x, y - 7, note.text, role, 15, f'text-anchor="middle" {halo} {more}') if note.text else ""
+        return _text((x, y - 7), note.text, role, 15, f'text-anchor="middle" {halo} {more}') if note.text else ""
 
     def _rows(self) -> Iterator[str]:
         yield from (self._row(mark) for mark in self.layout.rows if mark.fate != DROPPED)
@@ -167,16 +172,24 @@ class _Brush:
         return _mark(mark.fate, *self.at((mark.x, mark.y)), mark.tip if len(self.layout.rows) <= _MOST_TOLD else "")
 
     def notes(self) -> Iterator[str]:
-        layout, bold = self.layout, 'font-weight="700"'
+        layout = self.layout
         if layout.watermark:
             x = max(self.at((layout.watermark.x, 0))[0], _LEFT)
             side, anchor = (-6, "end") if layout.watermark.align == "right" else (6, "start")
-            yield _text(x + side, _BOTTOM - 8, layout.watermark.text, "watermark_text", 13, f'text-anchor="{anchor}" {bold}')
+            words, looks = layout.watermark.text, f'text-anchor="{anchor}" font-weight="700"'
+            yield _text((x + side, _BOTTOM - 8), words, "watermark_text", 13, looks)
         if layout.now:
-            lines = layout.now.text.split("\n")
-            y = self.at((0, layout.now.y))[1] - 8 * (len(lines) - 1) + 4
-            yield from (_text(_RIGHT + 8, y + 16 * i, line, "now", 13, bold) for i, line in enumerate(lines))
+            yield from self._now(layout.now)
         if layout.no_delay:
-            x, y = self.at((layout.no_delay.x, layout.no_delay.y))
-            turned = f'text-anchor="middle" font-style="italic" transform="rotate({-layout.no_delay.angle:.1f} {x:.1f} {y:.1f})"'
-            yield _text(x, y + 16, layout.no_delay.text, "muted", 12.5, turned)
+            yield self._along(layout.no_delay)
+
+    def _now(self, now: Note) -> Iterator[str]:
+        lines = now.text.split("\n")
+        top = self.at((0, now.y))[1] - 8 * (len(lines) - 1) + 4
+        for i, line in enumerate(lines):
+            yield _text((_RIGHT + 8, top + 16 * i), line, "now", 13, 'font-weight="700"')
+
+    def _along(self, note: Note) -> str:
+        x, y = self.at((note.x, note.y))
+        turned = f'text-anchor="middle" font-style="italic" transform="rotate({-note.angle:.1f} {x:.1f} {y:.1f})"'
+        return _text((x, y + 16), note.text, "muted", 12.5, turned)

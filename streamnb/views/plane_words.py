@@ -30,7 +30,6 @@ def title(scene: Scene) -> str:
         return "Each row happens at one time and arrives at another." if outline.event_time else "No row is read yet."
     so_far = "" if scene.done else " so far"
     if outline.event_time is None or outline.delay is None:
-        assert scene.last is not None
         return f"{_number(totals.rows, 'row')} read in {_batches(scene)}{so_far}."
     dropped = f"{totals.dropped:,}" if totals.dropped else "none"
     return f"{_a_watermark(outline.delay // _MICROSECOND)} drops {dropped} of {_number(totals.rows, 'row')}{so_far}."
@@ -107,8 +106,10 @@ def _counts(totals: Totals, outline: Outline) -> str:
     read = f"{_number(totals.rows, 'row')} read"
     if outline.delay is None:
         return f"{read}."
-    late = f" ({totals.late:,} of them late)" if totals.late else ""
-    return f"{read}: {totals.counted:,} counted{late}, {totals.dropped:,} dropped."
+    late = f"{totals.late:,} of them behind the watermark" if totals.late else ""
+    if not outline.values:
+        return f"{read}{late and ', '}{late}, {totals.dropped:,} dropped."
+    return f"{read}: {totals.counted:,} counted{late and f' ({late})'}, {totals.dropped:,} dropped."
 
 
 def _drops(scene: Scene, last: Reading, x: Axis, y: Axis) -> list[str]:
@@ -120,7 +121,8 @@ def _drops(scene: Scene, last: Reading, x: Axis, y: Axis) -> list[str]:
 def _name(reading: Reading, i: int) -> str:
     values = reading.placed.rows.row(i)
     words = [str(v) for v in values if isinstance(v, str | int) and not isinstance(v, bool)]
-    return " ".join(words[:2]) or "A row"
+    name, more = [*words, "", ""][:2]
+    return (name if more in name else f"{name} {more}") or "A row"
 
 
 def _why(scene: Scene, reading: Reading, i: int, x: Axis, y: Axis) -> str:

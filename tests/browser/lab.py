@@ -218,7 +218,7 @@ class Notebook:
         return shapes
 
     def counts(self) -> dict[str, int]:
-        """Return how often canvases were drawn on, by method, and messages and bytes over websockets, since the start."""
+        """Return how often each canvas method was called so far, and messages and bytes over websockets."""
         counts: dict[str, int] = self.page.evaluate("() => window.streamnbProbe.counts")
         return counts
 
