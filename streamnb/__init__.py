@@ -19,14 +19,14 @@ from streamnb.aggregates import (
     count_distinct,
     first,
     last,
-    max,  # noqa: A004
+    max,
     max_by,
     mean,
-    min,  # noqa: A004
+    min,
     min_by,
     quantile,
     std,
-    sum,  # noqa: A004
+    sum,
     var,
 )
 from streamnb.connect import Sink, Source

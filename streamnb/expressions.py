@@ -43,7 +43,7 @@ def window_time() -> nw.Expr:
 
 def native(expression: Expression) -> pl.Expr:
     """Return the Polars expression that a Narwhals expression stands for."""
-    compliant = as_expr(expression)._to_compliant_expr(_NAMESPACE)  # noqa: SLF001
+    compliant: Any = as_expr(expression)._to_compliant_expr(_NAMESPACE)  # noqa: SLF001
     compiled: pl.Expr = compliant.native
     return compiled
 

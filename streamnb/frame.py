@@ -70,7 +70,7 @@ class StreamFrame:
         return explain(self.node, optimize(self.node))
 
     def collect(self) -> pd.DataFrame:
-        """Run the same query as one batch over all that the sources hold now: what the stream says when nothing is late."""
+        """Run the query as one batch over all that the sources hold now: what the stream says when nothing is late."""
         return collect(self.node)
 
     def query(self, output_mode: str = "append", **options: Any) -> Query:

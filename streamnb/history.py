@@ -27,7 +27,7 @@ class Point:
 class History:
     """The points of a query, oldest first, over a base of whole tables.
 
-    Holds at most about ``budget`` bytes of changes; older ones are folded into the base and can no longer be rewound to.
+    Holds about ``budget`` bytes of changes; older ones are folded into the base and can no longer be rewound to.
     """
 
     def __init__(self, tables: Sequence[StateTable], start: Point, budget: int = BUDGET) -> None:

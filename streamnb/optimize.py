@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from streamnb.expressions import native, plain_column
-from streamnb.plan import Node
 from streamnb.ops.columns import Drop, Rename
 from streamnb.ops.filter import Filter
 from streamnb.ops.group_by import GroupBy
 from streamnb.ops.select import Select, WithColumns
 from streamnb.ops.union import Union
 from streamnb.ops.with_watermark import WithWatermark
+from streamnb.plan import Node
 
 
 def optimize(plan: Node) -> Node:

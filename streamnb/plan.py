@@ -39,7 +39,8 @@ class Batch:
     """The rows of one trigger, and the two watermarks they are judged by (microseconds; None: no watermark upstream).
 
     ``late_watermark`` is that of the batch before: rows at or behind it are late. ``eviction_watermark`` is this
-    batch's: state at or behind it ends. ``time`` is its processing time. ``trace`` is what the step that made this batch tells of its work.
+    batch's: state at or behind it ends. ``time`` is its processing time. ``trace`` is what the step that made this
+    batch tells of its work.
     """
 
     rows: pl.DataFrame
@@ -141,7 +142,7 @@ class RowWise(Node):
     """
 
     @abstractmethod
-    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
         """Return the rows that come out."""
 
     def open(self, opening: Opening) -> Step:
@@ -186,4 +187,4 @@ def instant_of(watermark: int | None, like: pl.DataType | None) -> dt.datetime |
 def _zoned(at: dt.datetime, zone: str) -> dt.datetime:
     from zoneinfo import ZoneInfo
 
-    return at.replace(tzinfo=dt.timezone.utc).astimezone(ZoneInfo(zone))
+    return at.replace(tzinfo=dt.UTC).astimezone(ZoneInfo(zone))

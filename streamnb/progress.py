@@ -131,8 +131,8 @@ class Trace:
 class Outline:
     """The fixed facts of a query that a figure needs, none of which change while it runs.
 
-    ``delay`` is the watermark's; ``window`` that of the first windowed aggregation, with its other grouping ``keys`` and
-    the names of its ``values``; ``arrival`` the column that says when a row arrived, where the source has one.
+    ``delay`` is the watermark's; ``window`` that of the first windowed aggregation, with its other grouping ``keys``
+    and the names of its ``values``; ``arrival`` the column that says when a row arrived, where the source has one.
     """
 
     name: str
@@ -161,6 +161,7 @@ class Playable(Protocol):
     @property
     def status(self) -> str:
         """``"idle" | "playing" | "done" | "stopped" | "failed"``; done: nothing left to read for now."""
+
     @property
     def exception(self) -> BaseException | None: ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pandas as pd
 import polars as pl
@@ -14,29 +14,26 @@ from streamnb import display, registry
 from streamnb.check import check
 from streamnb.connect import PolarsSink, Sink
 from streamnb.errors import PlanError, QueryError, StreamnbError
-from streamnb.explain import explain
 from streamnb.graph import Graph
 from streamnb.history import History, Point
 from streamnb.inputs import Inputs, Planned
+from streamnb.looking import Looking
 from streamnb.ops.read import Read
 from streamnb.optimize import optimize
 from streamnb.outline import outline
-from streamnb.plan import Batch, Node, Opening, instant_of
+from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
 from streamnb.progress import Outline, Progress, Trace
-from streamnb.report import late_rows, progress_of, state_rows, trace_of
+from streamnb.report import progress_of, trace_of
 from streamnb.sinks.foreach_batch import ForeachBatch
 from streamnb.sinks.memory import Memory
 from streamnb.time import SECOND, Clock, Duration, SystemClock, Watermark, duration
-
-if TYPE_CHECKING:
-    from streamz import Stream
 
 AnySink = Sink | PolarsSink | Callable[[pd.DataFrame, int], object]
 _TRIGGERS = ("available_now", "once")
 
 
-class Query:
+class Query(Looking):
     """One running copy of a frame, made by ``frame.query()`` or ``frame.start()``.
 
     All that happens happens in batches, one at a time, whoever asks for them. After a batch that failed or was
@@ -98,9 +95,9 @@ class Query:
         return progress
 
     def run(self) -> Self:
-        """Run until all that is available now is processed, batches without input included. Spark: ``processAllAvailable``.
+        """Run until all that is available now is processed, batches without input included.
 
-        With ``trigger="available_now"`` or ``"once"`` the query stops after that.
+        Spark: ``processAllAvailable``. With ``trigger="available_now"`` or ``"once"`` the query stops after that.
         """
         targets = self._inputs.latest()
         while self._run_towards(targets) is not None:
@@ -121,7 +118,7 @@ class Query:
     def play(self, every: Duration | None = None) -> Self:
         """Go on by itself, a step every ``every`` (the trigger's interval, or 200 ms), in a thread of its own.
 
-        Other cells can run meanwhile. When nothing is left to read it keeps looking for more until ``pause`` or ``stop``.
+        Other cells can run meanwhile. When nothing is left to read it keeps looking for more until paused.
         """
         with self._lock:
             self._ready()
@@ -151,7 +148,7 @@ class Query:
         return ended
 
     def rewind(self, to: int) -> Self:
-        """Go back to the end of batch ``to`` (-1: the beginning): state, watermark, result, and the place in the sources.
+        """Go back to the end of batch ``to`` (-1: the beginning): state, watermark, result, place in the sources.
 
         What came after is forgotten; ``step`` does it again. A sink other than memory keeps what it was given.
         """
@@ -186,7 +183,9 @@ class Query:
     def _without_data(self) -> Planned | None:
         time = self._clock.now() if self._replayed is None else self._replayed
         allowed = self._no_data and self._trigger != "once" and self._trace
-        return Planned(self._inputs.offsets, self._replayed, has_data=False) if allowed and self._graph.due(time) else None
+        return (
+            Planned(self._inputs.offsets, self._replayed, has_data=False) if allowed and self._graph.due(time) else None
+        )
 
     def _run(self, planned: Planned | None) -> Progress | None:
         self._done = planned is None
@@ -202,7 +201,15 @@ class Query:
         computed = time.perf_counter()
         self._write(batch_id, out.rows)
         seconds = {"get_batch": read - started, "add_batch": computed - read, "sink": time.perf_counter() - computed}
-        progress = progress_of(self.name, batch, rows, self._graph, self._inputs, planned.offsets, seconds, len(out.rows))
+        progress = progress_of(
+            batch,
+            rows,
+            self._graph,
+            name=self.name,
+            sources=self._inputs.progress(rows, planned.offsets),
+            seconds=seconds,
+            written=len(out.rows),
+        )
         self._replayed = planned.time
         self._commit(planned, batch, out, rows, progress)
         return progress
@@ -285,122 +292,12 @@ class Query:
             older.stop()
             display.say(f"query {self.name!r}: the older one of this name is stopped.")
 
-    # -- looking
-
-    @property
-    def status(self) -> str:
-        """``"failed"``, ``"stopped"``, ``"playing"``, ``"done"`` (nothing left to read for now) or ``"idle"``."""
-        if self._exception is not None:
-            return "failed"
-        if self._stopped:
-            return "stopped"
-        if self._done:
-            return "done"
-        return "playing" if self._player.playing else "idle"
-
-    @property
-    def playing(self) -> bool:
-        return self._player.playing
-
-    @property
-    def exception(self) -> BaseException | None:
-        """What a background batch failed with; None after the next good one."""
-        return self._exception
-
-    @property
-    def result(self) -> pd.DataFrame:
-        """What the result holds now: all rows (append), the latest row of every key (update), the last table (complete)."""
-        return self.result_at(self._history.last.batch_id)
-
-    def result_at(self, batch_id: int) -> pd.DataFrame:
-        """Return the result as it was after a batch."""
-        table = self._memory.table(self._optimized.key, batch_id)
-        return (pl.DataFrame(schema=self._optimized.schema) if table is None else table).to_pandas()
-
-    @property
-    def emitted(self) -> list[pd.DataFrame]:
-        """The rows handed to the sink, one frame per batch id."""
-        return [rows.to_pandas() for rows in self._memory.batches()]
-
-    @property
-    def late(self) -> pd.DataFrame:
-        """Every dropped row with ``batch_id``, ``operator``, ``watermark``, ``late_by``, ``reason`` and ``set_by``.
-
-        A row in several windows stands once for each window that it was too late for. ``watermark`` is the one that
-        condemned it, ``set_by`` the row that had set that watermark, ``late_by`` how far the watermark had passed its
-        window's end (or its own time).
-        """
-        return late_rows(self._trace).to_pandas()
-
-    @property
-    def state(self) -> pd.DataFrame:
-        """What is remembered now, a row a key: ``operator``, keys, values, ``expires_at``."""
-        return state_rows(self._graph).to_pandas()
-
-    def state_at(self, batch_id: int) -> pd.DataFrame:
-        """Return what was remembered after a batch."""
-        graph = Graph(self._optimized, Opening(self._mode, Watermark()))
-        tables = [table for step in graph.steps for table in step.tables]
-        with self._lock:
-            frames = self._history.frames(batch_id)
-        for table, rows in zip(tables, frames, strict=True):
-            table.restore(rows)
-        return state_rows(graph).to_pandas()
-
-    @property
-    def watermark(self) -> pd.Timestamp | None:
-        """The current watermark, 1970 before any row; None if the query declares none."""
-        steps = self._graph.watermark_steps
-        if not steps:
-            return None
-        dtype = steps[0].node.schema[steps[0].node.event_time]
-        return pd.Timestamp(instant_of(self._watermark.current, dtype))
-
-    @property
-    def progress(self) -> list[Progress]:
-        """The numbers of every batch, oldest first."""
-        return self._progress
-
-    @property
-    def last_progress(self) -> Progress | None:
-        return self._progress[-1] if self._progress else None
-
-    @property
-    def trace(self) -> list[Trace]:
-        """The story of every batch, oldest first."""
-        return self._trace
-
-    @property
-    def graph(self) -> list[Stream]:
-        """The streamz nodes, inputs first; ``q.graph[-1].sink(print)`` listens to the last."""
-        return list(self._graph.streams)
-
-    def explain(self) -> str:
-        """Return the plan as text, and the one that runs where that differs."""
-        return explain(self._plan, self._optimized)
-
-    def upcoming(self) -> pl.DataFrame | None:
-        """Return the rows of a replay that have not arrived yet, as the watermark will see them; else None."""
-        return upcoming(self._optimized, self._inputs)
-
     def __repr__(self) -> str:
         batches = len(self._trace)
         return f"Query {self.name!r}: {self.status}, {batches} batches, watermark {self.watermark}"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return display.bundle(self)
-
-
-def upcoming(plan: Node, inputs: Inputs) -> pl.DataFrame | None:
-    """Return the unread rows of a replay up to its watermark node."""
-    marks = [node for node in plan.walk() if node.verb == "with_watermark"]
-    if len(marks) != 1 or len(inputs.sources) != 1 or not hasattr(inputs.sources[0], "arrival"):
-        return None
-    below = list(marks[0].walk())
-    if any(node.remembers or node.verb == "map_batches" for node in below):
-        return None
-    graph = Graph(marks[0], Opening("batch"))
-    return graph.run(inputs.read(inputs.latest()), Batch(pl.DataFrame())).rows
 
 
 def collect(plan: Node) -> pd.DataFrame:
@@ -412,7 +309,7 @@ def collect(plan: Node) -> pd.DataFrame:
 
 def _as_sink(sink: AnySink | None) -> Sink | PolarsSink | None:
     if sink is None or hasattr(sink, "write") or hasattr(sink, "write_polars"):
-        return sink  # type: ignore[return-value]
+        return sink
     if callable(sink):
         return ForeachBatch(sink)
     raise _option("sink", sink, "sn.sinks.…, or a function of (pandas, batch_id)")

@@ -39,7 +39,7 @@ def default_name() -> str:
 def _cell() -> tuple[str, Any] | None:
     """Return the JupyterLab cell at work and its run, where there is one."""
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
+    shell: Any = ipython.get_ipython() if ipython is not None else None
     parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
     cell = parent.get("metadata", {}).get("cellId") if isinstance(parent, dict) else None
     return None if cell is None else (cell, parent["header"]["msg_id"])

@@ -8,22 +8,20 @@ from typing import Any
 import pandas as pd
 import polars as pl
 
-from streamnb.connect import Offset
 from streamnb.graph import Graph
-from streamnb.inputs import Inputs
 from streamnb.plan import Batch, instant_of
-from streamnb.progress import OperatorProgress, Progress, StepTrace, Trace
+from streamnb.progress import OperatorProgress, Progress, SourceProgress, StepTrace, Trace
 from streamnb.state import EXPIRES
 from streamnb.time import moment
 
 
-def progress_of(  # noqa: PLR0913  a record has many fields
-    name: str,
+def progress_of(
     batch: Batch,
     rows: Mapping[int, pl.DataFrame],
     graph: Graph,
-    inputs: Inputs,
-    offsets: Mapping[int, Offset],
+    *,
+    name: str,
+    sources: Sequence[SourceProgress],
     seconds: Mapping[str, float],
     written: int,
 ) -> Progress:
@@ -41,7 +39,7 @@ def progress_of(  # noqa: PLR0913  a record has many fields
         duration_ms={**{k: v * 1e3 for k, v in seconds.items()}, "trigger_execution": total * 1e3},
         event_time=_event_time(graph),
         state_operators=[_operator(trace, graph) for trace in reversed(graph.traces)],
-        sources=inputs.progress(rows, offsets),
+        sources=sources,
         sink={"num_output_rows": written},
     )
 
@@ -51,7 +49,7 @@ def _event_time(graph: Graph) -> dict[str, Any]:
     if not steps:
         return {}
     dtype = _time_type(graph)
-    found: dict[str, Any] = {"watermark": _stamp(graph.watermark.current, dtype)}
+    found: dict[str, Any] = {"watermark": timestamp(graph.watermark.current, dtype)}
     times = [times for step in steps if (times := step.rows[step.node.event_time]).null_count() < len(times)]
     if times:
         every = times[0] if len(times) == 1 else pl.concat(times)
@@ -64,7 +62,8 @@ def _time_type(graph: Graph) -> pl.DataType | None:
     return steps[0].node.schema[steps[0].node.event_time] if steps else None
 
 
-def _stamp(microseconds: int | None, like: pl.DataType | None) -> pd.Timestamp | None:
+def timestamp(microseconds: int | None, like: pl.DataType | None) -> pd.Timestamp | None:
+    """Return a watermark as pandas shows it."""
     at = instant_of(microseconds, like)
     return None if at is None else pd.Timestamp(at)
 
@@ -73,8 +72,8 @@ def _operator(trace: StepTrace, graph: Graph) -> OperatorProgress:
     dtype = _time_type(graph)
     return OperatorProgress(
         operator=trace.operator,
-        late_watermark=_stamp(trace.late_watermark, dtype),
-        eviction_watermark=_stamp(trace.eviction_watermark, dtype),
+        late_watermark=timestamp(trace.late_watermark, dtype),
+        eviction_watermark=timestamp(trace.eviction_watermark, dtype),
         num_rows_total=trace.num_rows_total,
         num_rows_updated=trace.num_rows_updated,
         num_rows_removed=trace.num_rows_removed,
@@ -108,7 +107,7 @@ def trace_of(
 def late_rows(traces: Sequence[Trace]) -> pl.DataFrame:
     """Return every dropped row with why."""
     frames = [_why(trace, step, traces) for trace in traces for step in trace.steps if _any(step)]
-    return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema={n: pl.String for n in _WHY})
+    return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema=dict.fromkeys(_WHY, pl.String))
 
 
 _WHY = ("batch_id", "operator", "watermark", "late_by", "reason", "set_by")
@@ -138,7 +137,9 @@ def _why(trace: Trace, step: StepTrace, traces: Sequence[Trace]) -> pl.DataFrame
 
 def _setter(watermark: Any, traces: Sequence[Trace]) -> str | None:
     """Return the row that set a watermark, as text."""
-    setter = next((t.watermark_row for t in traces if t.watermark_row is not None and t.watermark_after == watermark), None)
+    setter = next(
+        (t.watermark_row for t in traces if t.watermark_row is not None and t.watermark_after == watermark), None
+    )
     return None if setter is None else ", ".join(f"{name}={value}" for name, value in setter.items())
 
 
@@ -151,4 +152,8 @@ def state_rows(graph: Graph) -> pl.DataFrame:
         if (state := stream.step.state()) is not None
     ]
     frames = [frame.select("operator", pl.exclude("operator", "expires_at"), "expires_at") for frame in frames]
-    return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema={"operator": pl.String, "expires_at": dtype})
+    return (
+        pl.concat(frames, how="diagonal")
+        if frames
+        else pl.DataFrame(schema={"operator": pl.String, "expires_at": dtype})
+    )

@@ -16,7 +16,8 @@ from streamnb.errors import DataError, PlanError
 _TYPES: dict[str, pl.DataType] = {
     "datetime": pl.Datetime("us"), "timestamp": pl.Datetime("us"), "date": pl.Date(), "duration": pl.Duration("us"),
     "string": pl.String(), "str": pl.String(), "bool": pl.Boolean(), "boolean": pl.Boolean(), "binary": pl.Binary(),
-    "int8": pl.Int8(), "int16": pl.Int16(), "int32": pl.Int32(), "int64": pl.Int64(), "int": pl.Int64(), "long": pl.Int64(),
+    "int8": pl.Int8(), "int16": pl.Int16(), "int32": pl.Int32(), "int64": pl.Int64(),
+    "int": pl.Int64(), "long": pl.Int64(),
     "uint8": pl.UInt8(), "uint16": pl.UInt16(), "uint32": pl.UInt32(), "uint64": pl.UInt64(),
     "float32": pl.Float32(), "float64": pl.Float64(), "float": pl.Float64(), "double": pl.Float64(),
 }  # fmt: skip
@@ -25,7 +26,7 @@ Schema = Mapping[str, Any]
 
 
 def polars_type(verb: str, name: Any) -> pl.DataType:
-    """Return the Polars type of ``"int64"``, ``"list[string]"``, ``"datetime[UTC]"``, or of a Polars or Narwhals type."""
+    """Return the Polars type of ``"int64"``, ``"list[string]"``, ``"datetime[UTC]"``, a Polars or a Narwhals type."""
     if isinstance(name, type) and issubclass(name, pl.DataType | nw.dtypes.DType):
         name = name()
     if isinstance(name, pl.Datetime):
@@ -59,7 +60,7 @@ def _named(verb: str, name: str) -> pl.DataType:
 
 def _unknown(verb: str, name: object) -> PlanError:
     return PlanError(
-        f"{verb}: the type {name!r} is not known; use 'datetime', 'date', 'string', 'int64', 'float64', 'bool' or 'list[…]'.",
+        f"{verb}: the type {name!r} is not known; use 'datetime', 'string', 'int64', 'float64', 'bool' or 'list[…]'.",
         code="SCHEMA_INVALID",
     )
 
@@ -87,9 +88,10 @@ def _as_frame(verb: str, data: Any, schema: pl.Schema | None) -> pl.DataFrame:
     if isinstance(data, Sequence) and not isinstance(data, str):
         return _from_records(verb, data, schema)
     try:
-        return nw.from_native(data, eager_only=True).to_polars()
+        frame: pl.DataFrame = nw.from_native(data, eager_only=True).to_polars()
     except TypeError:
         raise DataError(f"{verb}: cannot take rows from {type(data).__name__}; give dicts or a DataFrame.") from None
+    return frame
 
 
 def _from_records(verb: str, records: Sequence[Any], schema: pl.Schema | None) -> pl.DataFrame:
@@ -105,11 +107,13 @@ def _from_columns(verb: str, columns: Mapping[str, Any], schema: pl.Schema | Non
     try:
         return pl.DataFrame([_column(name, values, schema) for name, values in columns.items()])
     except (PolarsError, TypeError, OverflowError) as error:
-        raise DataError(f"{verb}: the rows do not fit: {error}; check the values against the schema {schema}.") from error
+        raise DataError(
+            f"{verb}: the rows do not fit: {error}; check the values against the schema {schema}."
+        ) from error
 
 
 def _column(name: str, values: Any, schema: pl.Schema | None) -> pl.Series:
-    wanted = (schema or {}).get(name)
+    wanted = None if schema is None else schema.get(name)
     values = values if isinstance(values, pl.Series) else list(values)
     if isinstance(wanted, pl.Datetime) and any(isinstance(v, str) for v in values):
         return pl.Series(name, [_parsed(name, v, wanted) for v in values], wanted)
@@ -137,7 +141,7 @@ def _parsed(name: str, value: Any, wanted: pl.Datetime) -> Any:
             )
         return at.replace(tzinfo=None)
     if wanted.time_zone is not None and at.tzinfo is None:
-        return at.replace(tzinfo=dt.timezone.utc)
+        return at.replace(tzinfo=dt.UTC)
     return at
 
 
@@ -180,5 +184,9 @@ def _times(verb: str, column: pl.Series, dtype: pl.Datetime) -> pl.Series:
 
 def microseconds(rows: pl.DataFrame) -> pl.DataFrame:
     """Return a frame with times in microseconds, the resolution of everything here."""
-    odd = {n: pl.Datetime("us", t.time_zone) for n, t in rows.schema.items() if isinstance(t, pl.Datetime) and t.time_unit != "us"}
+    odd = {
+        n: pl.Datetime("us", t.time_zone)
+        for n, t in rows.schema.items()
+        if isinstance(t, pl.Datetime) and t.time_unit != "us"
+    }
     return rows.cast(odd) if odd else rows  # type: ignore[arg-type]

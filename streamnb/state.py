@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,7 @@ from streamnb.hash_index import Hashes, HashIndex, Slots
 EXPIRES = "__expires"
 """The column of a state table with the watermark that ends a row (microseconds; null: never)."""
 
+Number = TypeVar("Number", np.int64, np.uint64)
 FOREVER = np.iinfo(np.int64).max
 _PART_RATIO, _MOST_PARTS = 4, 8
 
@@ -30,8 +32,8 @@ class StateTable:
     """Rows by key. Looking up, writing and evicting cost the rows named, not the rows held.
 
     New versions of rows are appended to columnar parts; a hash index says which version is the newest, a calendar which
-    keys end when. What a batch appended is its difference to the batch before, so checkpoints, rewinding and the view of
-    what changed all read the same frames. Dead versions are swept once they outnumber the living.
+    keys end when. What a batch appended is its difference to the batch before, so checkpoints, rewinding and the view
+    of what changed all read the same frames. Dead versions are swept once they outnumber the living.
 
     A hash is only a hint: keys are compared, and two keys with one hash make the table hash anew with another seed.
     """
@@ -43,7 +45,8 @@ class StateTable:
         self._reset(pl.DataFrame(schema=self.schema))
 
     def _reset(self, rows: pl.DataFrame) -> None:
-        self._index, self._parts, self._frame = HashIndex(), [], rows.clear()
+        self._index, self._frame = HashIndex(), rows.clear()
+        self._parts: list[pl.DataFrame] = []
         self._live = self._size = 0
         self._row_of = np.empty(0, np.int64)
         self._hash_of = np.empty(0, np.uint64)
@@ -247,7 +250,7 @@ def _distinct(slots: Slots) -> Slots:
     return slots[np.sort(first)]
 
 
-def _grown(values: NDArray[np.generic], size: int, fill: int) -> NDArray[np.generic]:
+def _grown(values: NDArray[Number], size: int, fill: int) -> NDArray[Number]:
     grown = np.full(size, fill, values.dtype)
     grown[: len(values)] = values
     return grown

@@ -89,7 +89,7 @@ def spell(microseconds: int) -> str:
 
 @dataclass(frozen=True)
 class Window:
-    """Event time to intervals ``[start, end)`` of ``size``, one every ``slide``, counted from 1970-01-01T00:00 UTC + ``start``.
+    """Event time to intervals ``[start, end)`` of ``size``, one every ``slide``, from 1970-01-01T00:00 UTC + ``start``.
 
     All in microseconds. A time zone or daylight saving plays no part: a day is 24 hours from midnight UTC.
     Spark: ``window(time, size, slide, start)``.
@@ -165,7 +165,7 @@ class ManualClock:
         """Move on by a duration, never back."""
         step = duration(by, "ManualClock.advance")
         if step < 0:
-            raise PlanError(f"ManualClock.advance: {by!r} would go back; a clock only advances.", code="DURATION_INVALID")
+            raise PlanError(f"ManualClock.advance: {by!r} goes back; a clock only advances.", code="DURATION_INVALID")
         self._now += step
 
 
@@ -175,7 +175,7 @@ _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  naive times are taken as they 
 def instant(at: dt.datetime) -> int:
     """Return microseconds since 1970; a naive time is taken as it stands."""
     if at.tzinfo is not None:
-        at = at.astimezone(dt.timezone.utc).replace(tzinfo=None)
+        at = at.astimezone(dt.UTC).replace(tzinfo=None)
     return (at - _EPOCH) // dt.timedelta(microseconds=1)
 
 
@@ -185,10 +185,10 @@ def moment(microseconds: int) -> dt.datetime:
 
 
 class Watermark:
-    """The event time a query is done with: per input the largest time seen minus its delay, then min or max over inputs.
+    """The event time a query is done with: per input the largest seen minus its delay, then min or max over inputs.
 
-    It starts at 1970, never goes back, and moves between batches only: a batch drops late rows by the watermark that the
-    batch before it ran with (``late``) and evicts by its own (``current``). Resolution is one millisecond, as Spark's.
+    It starts at 1970, never goes back, and moves between batches only: a batch drops late rows by the watermark that
+    the batch before it ran with (``late``) and evicts by its own (``current``). Resolution is one millisecond.
     """
 
     def __init__(self, policy: str = "min") -> None:

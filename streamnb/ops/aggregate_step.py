@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from streamnb.aggregates import Fold, Parts
 from streamnb.expressions import outcome, plain_column
+from streamnb.folds import Fold, Parts
 from streamnb.plan import Batch, Opening, Step, moved
 from streamnb.progress import StepTrace
 from streamnb.state import EXPIRES, StateTable
@@ -38,7 +38,11 @@ class AggregateStep(Step):
         self.table = StateTable({**keys, **parts}, list(self.keys))
         self.tables = (self.table,)
         self.parts = parts.names()
-        self.whole = [*(pl.col(name).cast(dtype) for name, dtype in keys.items()), *map(pl.col, self.parts), self.expires]
+        self.whole = [
+            *(pl.col(name).cast(dtype) for name, dtype in keys.items()),
+            *map(pl.col, self.parts),
+            self.expires,
+        ]
         merged = [part for fold in self.folds.values() for part in fold.merge()]
         self.merged = [*map(pl.col, keys), *merged, pl.col(EXPIRES)]
         finished = [fold.finish() for fold in self.folds.values()]
@@ -98,8 +102,8 @@ class AggregateStep(Step):
         late = batch.late_watermark
         if late is None or self.mode in {"complete", "batch"} or not len(partial):
             return partial, None
-        first_end = partial[EXPIRES].min()
-        if first_end is None or first_end > late:
+        ends: int | None = partial[EXPIRES].min()  # type: ignore[assignment]
+        if ends is None or ends > late:
             return partial, None
         return partial.filter(pl.col(EXPIRES).is_null() | (pl.col(EXPIRES) > late)), self._late_rows(rows, late)
 
@@ -134,8 +138,8 @@ class AggregateStep(Step):
         return both.select(self.merged)
 
     def _evict(self, batch: Batch) -> pl.DataFrame:
-        kept = batch.eviction_watermark is None or self.mode in {"complete", "batch"}
-        return self.table.evict(NEVER_LATE if kept else batch.eviction_watermark)
+        watermark = NEVER_LATE if self.mode in {"complete", "batch"} else batch.eviction_watermark
+        return self.table.evict(NEVER_LATE if watermark is None else watermark)
 
     def _emit(self, written: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
         if self.mode == "append":
@@ -147,16 +151,14 @@ class AggregateStep(Step):
 
     # -- what it tells
 
-    def due(self, watermark: int | None, before: int | None, time: int) -> bool:  # noqa: ARG002
+    def due(self, watermark: int | None, before: int | None, time: int) -> bool:
         return self.mode in {"append", "update"} and bool(self.node.event_times) and moved(watermark, before)
 
     def state(self) -> pl.DataFrame:
         rows = self.table.frame()
         return rows.select(*self.out, EXPIRES)
 
-    def _trace(
-        self, batch: Batch, late: pl.DataFrame | None, written: pl.DataFrame, gone: pl.DataFrame
-    ) -> StepTrace:
+    def _trace(self, batch: Batch, late: pl.DataFrame | None, written: pl.DataFrame, gone: pl.DataFrame) -> StepTrace:
         return StepTrace(
             operator=self.node.verb,
             rows=batch.rows,
@@ -232,7 +234,9 @@ def _expanded(rows: pl.DataFrame, time: pl.Expr, window: Window) -> pl.DataFrame
     """Return every row once for each of its windows, earliest window first."""
     last = window.last_start(time.to_physical())
     copies = [
-        rows.with_columns((last - back * window.slide).alias(START)).filter(pl.col(START) + window.size > time.to_physical())
+        rows.with_columns((last - back * window.slide).alias(START)).filter(
+            pl.col(START) + window.size > time.to_physical()
+        )
         for back in reversed(range(window.overlap))
     ]
     return pl.concat(copies)

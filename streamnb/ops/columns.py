@@ -47,7 +47,7 @@ class Drop(RowWise):
         key = self.inputs[0].key
         return None if key is None or set(key) & set(self.columns) else key
 
-    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002, ARG002
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
         return rows.drop(*self.columns)
 
     def describe(self) -> str:
@@ -82,7 +82,7 @@ class Rename(RowWise):
         key = self.inputs[0].key
         return None if key is None else tuple(self.names.get(n, n) for n in key)
 
-    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002, ARG002
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
         return rows.rename(self.names)
 
     def describe(self) -> str:

@@ -47,7 +47,7 @@ class Explode(RowWise):
     def _filled(self) -> nw.Expr:
         return nw.col(self.column).list.len() > 0
 
-    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
         return rows.filter(compile(self._filled)).explode(self.column)
 
     def describe(self) -> str:

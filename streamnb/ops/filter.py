@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamnb.frame import StreamFrame
 
 
-def filter(self: StreamFrame, condition: nw.Expr | str) -> StreamFrame:  # noqa: A001
+def filter(self: StreamFrame, condition: nw.Expr | str) -> StreamFrame:
     """Keep the rows for which ``condition`` is true; null counts as false.
 
     As in Spark, a condition that does not read the event time is checked below ``with_watermark``: rows that it
@@ -46,7 +46,7 @@ class Filter(RowWise):
     def schema(self) -> pl.Schema:
         return self.inputs[0].schema
 
-    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
         return rows.filter(compile(self.condition))
 
     def describe(self) -> str:

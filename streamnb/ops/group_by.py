@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 import narwhals as nw
 import polars as pl
 
-from streamnb.aggregates import Fold, as_fold
+from streamnb.aggregates import as_fold
 from streamnb.errors import PlanError
 from streamnb.expressions import Expression, as_expr, native, outcome, plain_column, window_time
+from streamnb.folds import Fold
 from streamnb.ops.aggregate_step import AggregateStep
 from streamnb.plan import EventTime, Node, Opening, Step
 from streamnb.time import Duration, Window, duration
@@ -24,9 +25,7 @@ START, END = "window_start", "window_end"
 _WINDOW_TIME = native(window_time())
 
 
-def window(
-    time: Expression, size: Duration, slide: Duration | None = None, start: Duration = "0s"
-) -> WindowKey:
+def window(time: Expression, size: Duration, slide: Duration | None = None, start: Duration = "0s") -> WindowKey:
     """Group by windows of event time: ``[start, end)`` of ``size``, one every ``slide`` (the size, if not given).
 
     Windows are counted from 1970-01-01 midnight UTC (of a naive column: midnight as it stands) plus ``start``, whatever
@@ -166,7 +165,7 @@ class GroupBy(Node):
     @cached_property
     def event_times(self) -> Mapping[str, EventTime]:
         below = self.inputs[0].event_times
-        kept = {n: below[c] for n, e in self.keys.items() if (c := plain_column(e)) in below}
+        kept = {n: below[c] for n, e in self.keys.items() if (c := plain_column(e) or "") in below}
         if self.mark is None or self.window is None:
             return kept
         delay, origin = self.mark.delay, self.mark.origin

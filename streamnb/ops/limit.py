@@ -31,7 +31,7 @@ class Limit(Node):
     remembers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.n, int) or self.n < 0:
+        if self.n < 0:
             raise PlanError(f"limit: {self.n!r} is not a number of rows; give 0 or more.", code="OPTION_INVALID")
 
     @cached_property

@@ -49,7 +49,7 @@ class MapBatches(RowWise):
     def key(self) -> tuple[str, ...] | None:
         return None
 
-    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002, ARG002
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
         return as_rows(self.verb, self.function(rows.to_pandas()), self.returns)
 
     def describe(self) -> str:

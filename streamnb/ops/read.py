@@ -23,7 +23,7 @@ class Read(Node):
     def __post_init__(self) -> None:
         if not isinstance(self.source, Source):
             raise PlanError(
-                f"stream: {self.source!r} is not a source; it needs schema, latest(), read(start, end) and commit(end).",
+                f"stream: {self.source!r} is no source; it needs schema, latest(), read(start, end) and commit(end).",
                 code="SOURCE_MISSING",
             )
 
@@ -39,7 +39,7 @@ class Read(Node):
     def key(self) -> tuple[str, ...] | None:
         return None
 
-    def open(self, opening: Opening) -> Step:  # noqa: ARG002
+    def open(self, opening: Opening) -> Step:
         return _Step()
 
     def describe(self) -> str:

@@ -60,7 +60,7 @@ class Select(RowWise):
     @cached_property
     def origins(self) -> Mapping[str, str]:
         """The columns that are an input's column, untouched: name to the input's name."""
-        found = {}
+        found: dict[str, str | None] = {}
         for expression in map(native, self.expressions):
             if not expression.meta.has_multiple_outputs():
                 found[expression.meta.output_name()] = plain_column(expression)
@@ -83,7 +83,7 @@ class Select(RowWise):
         back = {origin: name for name, origin in self.origins.items()}
         return tuple(back[name] for name in key) if all(name in back for name in key) else None
 
-    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
         return rows.select(*map(compile, self.expressions))
 
     def describe(self) -> str:
@@ -110,8 +110,8 @@ class WithColumns(RowWise):
     def event_times(self) -> Mapping[str, EventTime]:
         marks = self.inputs[0].event_times
         kept = {name: mark for name, mark in marks.items() if name not in self.new}
-        same = {e.meta.output_name(): plain_column(e) for e in map(native, self.expressions) if len(e.meta.root_names()) == 1}
-        copied = {name: marks[origin] for name, origin in same.items() if origin in marks}
+        simple = [e for e in map(native, self.expressions) if not e.meta.has_multiple_outputs()]
+        copied = {e.meta.output_name(): marks[c] for e in simple if (c := plain_column(e) or "") in marks}
         return kept | copied | _window_times(self.expressions, self.inputs[0])
 
     @cached_property
@@ -119,14 +119,14 @@ class WithColumns(RowWise):
         key = self.inputs[0].key
         return None if key is None or any(name in self.new for name in key) else key
 
-    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:  # noqa: A002
+    def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
         return rows.with_columns(*map(compile, self.expressions))
 
     def describe(self) -> str:
         return f"{self.verb} {', '.join(self.new)}"
 
 
-def _window_times(expressions: tuple[nw.Expr, ...], below: Node) -> Mapping[str, EventTime]:
+def _window_times(expressions: tuple[nw.Expr, ...], below: Node) -> dict[str, EventTime]:
     """Mark ``sn.window_time()``: the time of a windowed row is an event time again."""
     end = below.event_times.get("window_end")
     if end is None:

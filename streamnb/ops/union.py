@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def union(self: StreamFrame, other: StreamFrame) -> StreamFrame:
     """Put the rows of two streams into one; columns are matched by name.
 
-    Each stream keeps its own watermark; the query goes by the smaller (``watermark_policy="max"``: the larger). A stream
-    without one takes no part in that.
+    Each stream keeps its own watermark; the query goes by the smaller (``watermark_policy="max"``: the larger). A
+    stream without one takes no part in that.
 
     Spark: ``unionByName``.
     """
@@ -36,7 +36,7 @@ class Union(Node):
         differing = sorted(n for n in {*left, *right} if left.get(n) != right.get(n))
         if differing:
             raise PlanError(
-                f"union: the two streams differ in columns {differing}; select the same columns with the same types first.",
+                f"union: the two streams differ in columns {differing}; select the same columns first.",
                 code="SCHEMA_MISMATCH",
             )
 
@@ -53,7 +53,7 @@ class Union(Node):
     def key(self) -> tuple[str, ...] | None:
         return None
 
-    def open(self, opening: Opening) -> Step:  # noqa: ARG002
+    def open(self, opening: Opening) -> Step:
         return _Step(self.schema.names())
 
 

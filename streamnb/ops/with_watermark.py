@@ -90,7 +90,7 @@ class WatermarkStep(Step):
         self.rows = pl.DataFrame(schema=node.schema)
         self.set_by: Mapping[str, Any] | None = None
 
-    def output_watermark(self, *inputs: int | None) -> int | None:  # noqa: ARG002
+    def output_watermark(self, *inputs: int | None) -> int | None:
         return self.watermark.current
 
     def on_batch(self, *batches: Batch) -> Batch:

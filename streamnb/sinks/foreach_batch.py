@@ -21,5 +21,5 @@ class ForeachBatch:
     def __init__(self, fn: Callable[[pd.DataFrame, int], object]) -> None:
         self._fn = fn
 
-    def write(self, batch_id: int, rows: pd.DataFrame, mode: str) -> None:  # noqa: ARG002
+    def write(self, batch_id: int, rows: pd.DataFrame, mode: str) -> None:
         self._fn(rows, batch_id)

@@ -24,7 +24,7 @@ class Memory:
         return [rows for n, rows in self._batches.items() if up_to is None or n <= up_to]
 
     def table(self, key: tuple[str, ...] | None, up_to: int | None = None) -> pl.DataFrame | None:
-        """Return what a reader sees: all rows; in update mode the latest row of every key; in complete mode the last table."""
+        """Return what a reader sees: all rows (append), the latest of every key (update), the last table (complete)."""
         batches = self.batches(up_to)
         if not batches:
             return None

@@ -118,7 +118,7 @@ def _whole(seen: _Seen, now: int) -> bool:
     if seen.path.suffix == ".gz":
         return now - seen.modified >= _SETTLED
     if _format(seen.path) == "parquet":
-        return seen.size > 8 and _tail(seen.path, 4) == b"PAR1"  # noqa: PLR2004  magic number at both ends
+        return seen.size > 8 and _tail(seen.path, 4) == b"PAR1"
     return seen.size > 0 and (_tail(seen.path, 1) == b"\n" or now - seen.modified >= _SETTLED)
 
 

@@ -20,7 +20,8 @@ class Rate:
     def __init__(self, rows_per_second: float, clock: Clock | None) -> None:
         if not rows_per_second > 0:
             raise PlanError(
-                f"from_rate: rows_per_second={rows_per_second!r} gives no rows; give more than 0.", code="OPTION_INVALID"
+                f"from_rate: rows_per_second={rows_per_second!r} gives none; give more than 0.",
+                code="OPTION_INVALID",
             )
         self._gap = SECOND / rows_per_second
         self._clock = clock or SystemClock()

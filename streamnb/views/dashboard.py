@@ -13,7 +13,7 @@ from streamnb.views.cursor import cursor_of
 from streamnb.views.live import Live
 from streamnb.views.pacer import Pacer
 from streamnb.views.plane_figure import Plane
-from streamnb.views.plane_svg import svg
+from streamnb.views.plane_svg import paint_svg
 from streamnb.views.still import Still
 from streamnb.views.table import Table, html
 
@@ -45,7 +45,7 @@ class Dashboard:
         self.live = Live(self.plane.figure)
         self.table = Table()
         self.box = ipywidgets.VBox([self.controls, self.live, self.table]).add_class("sn-dashboard")
-        self._still = Still({"image/svg+xml": lambda: svg(query, self.at), "text/html": self._still_table})
+        self._still = Still({"image/svg+xml": self._still_plane, "text/html": self._still_table})
         self._drawn: tuple[int, Trace | None] | None = None
         self._draw(0.0)
         self._describe()
@@ -132,16 +132,19 @@ class Dashboard:
         if is_new:
             with self.live.lock:
                 self.plane.refresh(at)
+        self.live.flush(since)
+        if is_new:
             self._show_table(at)
             self._drawn = at, trace
-        self.live.flush(since)
         return is_new
 
     def _show_table(self, at: int) -> None:
-        if at >= 0:
-            now = self._result(at)
-            before = self._result(at - 1) if at else now.iloc[:0]
-            self.table.show(before, now, _key(self.query.outline), self._table_title(now, at))
+        if at < 0:
+            self.table.clear()
+            return
+        now = self._result(at)
+        before = self._result(at - 1) if at else now.iloc[:0]
+        self.table.show(before, now, _key(self.query.outline), self._table_title(now, at))
 
     def _result(self, at: int) -> pd.DataFrame:
         return self.query.result_at(self.query.trace[at].batch_id)
@@ -149,6 +152,10 @@ class Dashboard:
     def _table_title(self, now: pd.DataFrame, at: int) -> str:
         count = f"{len(now):,} row{'' if len(now) == 1 else 's'}" if len(now) else "no rows yet"
         return f"Result after batch {self.query.trace[at].batch_id}: {count}, {self.query.outline.output_mode} mode"
+
+    def _still_plane(self) -> str:
+        with self.live.lock:
+            return paint_svg(self.plane._lay_out(self.at))  # noqa: SLF001
 
     def _still_table(self) -> str:
         if self.at < 0:
@@ -162,7 +169,8 @@ class Dashboard:
 
     def _describe(self) -> None:
         try:
-            self.live.caption = self.plane.describe(self.at)
+            with self.live.lock:
+                self.live.caption = self.plane.describe(self.at)
         except Exception as error:  # noqa: BLE001  see _draw
             self.controls.complain(error)
 
@@ -171,6 +179,10 @@ class Dashboard:
             self._refresh_still()
 
     def _refresh_still(self) -> None:
+        batch = self.at, self.query.trace[self.at] if self.at >= 0 else None
+        if batch == self._stilled:
+            return
+        self._stilled = batch
         try:
             self._still.refresh()
         except Exception as error:  # noqa: BLE001  see _draw

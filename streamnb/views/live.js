@@ -77,9 +77,9 @@ class Picture {
     if (this.views.size) this.sendReceipt(message.number);
   }
 
-  // Bokeh paints in an animation frame of its own, which it asks for while the patch is applied: wait for the next.
+  // Bokeh paints in an animation frame that it asked for while the patch was applied; the task after it finds it done.
   sendReceipt(number) {
-    requestAnimationFrame(() => requestAnimationFrame(() => this.model.send({ type: "receipt", number })));
+    requestAnimationFrame(() => setTimeout(() => this.model.send({ type: "receipt", number }), 0));
   }
 
   askForTheWhole() {

@@ -54,10 +54,11 @@ export default {
     el.append(root);
 
     // New rows come at the end: a reader who is there stays there.
+    let atEnd = true;
+    scroll.onscroll = () => (atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 8);
     const show = () => {
-      const { title: words, columns, rows } = model.get("shown");
-      if (!columns) return;
-      const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 8;
+      const { title: words = "", columns = [], rows = [] } = model.get("shown");
+      root.hidden = !columns.length;
       title.textContent = words;
       scroll.setAttribute("aria-label", words);
       head.replaceChildren(headOf(columns));

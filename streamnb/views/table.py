@@ -15,7 +15,8 @@ from streamnb.views.theme import css_variables
 from streamnb.views.widget import Widget, synced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Sequence
 
 LIMIT = 200
 """Rows shown at most; a row that the batch touched is never the one left out before an untouched one."""
@@ -23,6 +24,9 @@ DECIMALS = 3
 LONGEST = 80
 
 _HERE = Path(__file__).parent
+
+Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+Places = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class Column(NamedTuple):
@@ -47,61 +51,76 @@ class Row(NamedTuple):
     cells: tuple[Cell, ...]
 
 
-def columns(now: pd.DataFrame) -> list[Column]:
-    """Return the head of every column."""
-    return [Column(str(name), _shared_day(now[name]), _is_numeric(now[name])) for name in now.columns]
+class Content(NamedTuple):
+    """All the words of a table; ``more`` rows are not among them."""
+
+    columns: list[Column]
+    rows: list[Row]
+    more: int
 
 
-def rows(before: pd.DataFrame | None, now: pd.DataFrame, key: Sequence[str], limit: int = LIMIT) -> list[Row]:
-    """Return the rows of ``now`` as text, marked against ``before``; without ``before`` nothing is marked.
+def content(before: pd.DataFrame | None, now: pd.DataFrame, key: Sequence[str], limit: int = LIMIT) -> Content:
+    """Return ``now`` as text, its rows marked against ``before``; without ``before`` nothing is marked.
 
     Rows are the same when their ``key`` columns are; without a key, when they stand at the same place. Of more than
     ``limit`` rows the marked ones are kept first, then the last ones.
     """
-    earlier, is_new = _align(before, now, [name for name in key if name in now.columns])
-    changed = {name: _differs(earlier[name], now[name]) & ~is_new for name in now.columns if name in earlier}
+    earlier = now if before is None else before
+    places = np.arange(len(now)) if before is None else _places(before, now, [k for k in key if k in now.columns])
+    is_new = places < 0
+    changed = {name: _differs(earlier[name], now[name], places) for name in now.columns if name in earlier}
     is_changed = np.logical_or.reduce([*changed.values(), np.zeros(len(now), dtype=bool)])
-    write = [_writer(now[name]) for name in now.columns]
-
-    def cell(at: int, column: int, name: str) -> Cell:
-        was = write[column](earlier[name].iat[at]) if name in changed and changed[name][at] else None
-        return Cell(write[column](now[name].iat[at]), was)
-
-    return [
-        Row(
-            "new" if is_new[at] else "changed" if is_changed[at] else "",
-            tuple(cell(at, column, name) for column, name in enumerate(now.columns)),
-        )
-        for at in _kept(is_new | is_changed, limit)
-    ]
+    kept = _kept(is_new | is_changed, limit)
+    marks = ["new" if is_new[at] else "changed" if is_changed[at] else "" for at in kept]
+    cells = [_cells(now[name].iloc[kept], earlier.get(name), changed.get(name), places, kept) for name in now.columns]
+    rows = [Row(mark, tuple(values)) for mark, *values in zip(marks, *cells, strict=True)]
+    return Content([_column(now[name].iloc[kept]) for name in now.columns], rows, len(now) - len(kept))
 
 
-def _align(before: pd.DataFrame | None, now: pd.DataFrame, key: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the earlier rows beside those of ``now``, and which of ``now`` had none."""
-    if before is None:
-        return pd.DataFrame(index=now.index), np.zeros(len(now), dtype=bool)
-    if not key or before.empty:
+def _places(before: pd.DataFrame, now: pd.DataFrame, key: list[str]) -> Places:
+    """Return where each row of ``now`` stood in ``before``; -1: nowhere."""
+    if not key:
         place = np.arange(len(now))
-        return before.reset_index(drop=True).reindex(place), place >= len(before)
-    earlier = before.drop_duplicates(key, keep="last").set_index(key, drop=False)
-    keys = now.set_index(key).index
-    return earlier.reindex(keys).reset_index(drop=True), ~keys.isin(earlier.index)
+        return np.where(place < len(before), place, -1)
+    where = {k: at for at, k in enumerate(_keys(before, key))}
+    return np.array([where.get(k, -1) for k in _keys(now, key)], dtype=np.int64)
 
 
-def _differs(earlier: pd.Series[Any], now: pd.Series[Any]) -> np.ndarray:
-    old, new = (_comparable(series).reset_index(drop=True) for series in (earlier, now))
-    return np.asarray((old.isna() != new.isna()) | ((old != new).fillna(value=False) & new.notna()), dtype=bool)
+def _keys(frame: pd.DataFrame, key: list[str]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(frame[name].tolist() for name in key), strict=True)
 
 
-def _comparable(series: pd.Series[Any]) -> pd.Series[Any]:
-    """Return lists and other objects as text, which compares to one answer a row."""
-    return series.map(str, na_action="ignore") if series.dtype == object else series
+def _differs(earlier: pd.Series[Any], now: pd.Series[Any], places: Places) -> Flags:
+    had = places >= 0
+    old, new = earlier.to_numpy()[places[had]], now.to_numpy()[had]
+    if object in (old.dtype, new.dtype):  # lists and the like, which compare to more than one answer
+        old, new = (np.array([str(value) for value in values], dtype=object) for values in (old, new))
+    differs = np.zeros(len(now), dtype=bool)
+    differs[had] = (old != new) & ~(pd.isna(old) & pd.isna(new))
+    return differs
 
 
-def _kept(marked: np.ndarray, limit: int) -> list[int]:
+def _kept(marked: Flags, limit: int) -> list[int]:
     first, rest = np.flatnonzero(marked)[-limit:], np.flatnonzero(~marked)
     room = limit - len(first)
     return sorted([*first.tolist(), *(rest[-room:].tolist() if room else [])])
+
+
+def _cells(
+    now: pd.Series[Any], earlier: pd.Series[Any] | None, changed: Flags | None, places: Places, kept: list[int]
+) -> list[Cell]:
+    write = _writer(now)
+    texts = [write(value) for value in now.tolist()]
+    if earlier is None or changed is None:
+        return [Cell(text) for text in texts]
+    return [
+        Cell(text, write(earlier.iloc[places[at]]) if changed[at] else None)
+        for text, at in zip(texts, kept, strict=True)
+    ]
+
+
+def _column(series: pd.Series[Any]) -> Column:
+    return Column(str(series.name), _shared_day(series), _is_numeric(series))
 
 
 def _is_numeric(series: pd.Series[Any]) -> bool:
@@ -113,56 +132,59 @@ def _is_time(series: pd.Series[Any]) -> bool:
 
 
 def _shared_day(series: pd.Series[Any]) -> str:
-    days = series.dropna().dt.date.unique() if _is_time(series) else ()
-    return f"{days[0]:%b} {days[0].day}" if len(days) == 1 else ""
+    days = {value.date() for value in series.dropna().tolist()} if _is_time(series) else set()
+    return _day(days.pop()) if len(days) == 1 else ""
+
+
+def _day(time: dt.date) -> str:
+    return f"{time:%b} {time.day}"
 
 
 def _writer(series: pd.Series[Any]) -> Callable[[Any], str]:
     """Return how the values of a column are written, all of them alike."""
-    if _is_time(series):
-        return _time_writer(series)
-    if pd.api.types.is_float_dtype(series):
-        places = max((_places(value) for value in series.dropna().tail(LIMIT)), default=0)
-        return lambda value: _or_null(value, f"{value:,.{places}f}")
-    if _is_numeric(series):
-        return lambda value: _or_null(value, f"{value:,}".removesuffix(".0"))
-    return lambda value: _or_null(value, _shortened(str(value)))
+    write = _time_writer(series) if _is_time(series) else _number_writer(series) if _is_numeric(series) else _shortened
+    return lambda value: "null" if _is_null(value) else write(value)
 
 
 def _time_writer(series: pd.Series[Any]) -> Callable[[Any], str]:
-    times = series.dropna()
-    clock = "%H:%M:%S" if (times.dt.second != 0).any() else "%H:%M"
+    clock = "%H:%M:%S" if any(value.second for value in series.dropna().tolist()) else "%H:%M"
     if _shared_day(series):
-        return lambda value: _or_null(value, value.strftime(clock))
-    return lambda value: _or_null(value, f"{value.strftime('%b')} {value.day} {value.strftime(clock)}")
+        return lambda value: f"{value:{clock}}"
+    return lambda value: f"{_day(value)} {value:{clock}}"
 
 
-def _or_null(value: Any, text: str) -> str:
-    return "null" if pd.api.types.is_scalar(value) and pd.isna(value) else text
+def _number_writer(series: pd.Series[Any]) -> Callable[[Any], str]:
+    places = max((_decimals(value) for value in series.dropna().tolist()), default=0)
+    return lambda value: f"{value:,.{places}f}"
 
 
-def _places(value: float) -> int:
-    return len(f"{value:.{DECIMALS}f}".rstrip("0").partition(".")[2])
+def _decimals(value: float) -> int:
+    return 0 if isinstance(value, int) else len(f"{value:.{DECIMALS}f}".rstrip("0").partition(".")[2])
 
 
-def _shortened(text: str) -> str:
+def _is_null(value: Any) -> bool:
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+def _shortened(value: Any) -> str:
+    text = str(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def html(now: pd.DataFrame, title: str, limit: int = LIMIT) -> str:
     """Return a table for a reader without a kernel, every text escaped."""
-    head = "".join(_tag("th", " ".join(filter(None, (c.name, c.note))), c.numeric) for c in columns(now))
-    numeric = [c.numeric for c in columns(now)]
+    columns, rows, more = content(None, now, (), limit)
+    head = "".join(_tag("th", " ".join(filter(None, (c.name, c.note))), c) for c in columns)
     body = "".join(
-        "<tr>" + "".join(_tag("td", cell.text, right) for cell, right in zip(row.cells, numeric, strict=True)) + "</tr>"
-        for row in rows(None, now, (), limit)
+        "<tr>" + "".join(_tag("td", cell.text, c) for cell, c in zip(row.cells, columns, strict=True)) + "</tr>"
+        for row in rows
     )
-    caption = markup.escape(title + _more(len(now) - limit))
+    caption = markup.escape(title + _more(more))
     return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _tag(tag: str, text: str, right: bool) -> str:  # noqa: FBT001
-    align = "right" if right else "left"
+def _tag(tag: str, text: str, column: Column) -> str:
+    align = "right" if column.numeric else "left"
     return f'<{tag} style="text-align: {align}">{markup.escape(text)}</{tag}>'
 
 
@@ -183,8 +205,9 @@ class Table(Widget):
 
     def show(self, before: pd.DataFrame | None, now: pd.DataFrame, key: Sequence[str], title: str) -> None:
         """Show ``now`` with its changes since ``before``, under a line of text."""
-        self.shown = {
-            "title": title + _more(len(now) - LIMIT),
-            "columns": columns(now),
-            "rows": rows(before, now, key),
-        }
+        columns, rows, more = content(before, now, key)
+        self.shown = {"title": title + _more(more), "columns": columns, "rows": rows}
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.shown = {}

@@ -1,6 +1,6 @@
 """make bench: how fast a batch is, as ratios measured side by side in one run.
 
-Prints a table and writes ``bench.json`` beside itself. Figures of one run compare with each other, not with another run.
+Prints a table and writes ``bench.json`` beside itself. Figures compare within a run, not with another run.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def events(rows: int, keys: int = 100, seed: int = 1) -> pl.DataFrame:
 
 def windowed(frame: sn.StreamFrame) -> sn.StreamFrame:
     """Return W1: filter, 10 s windows × key, count and sum, watermark of 10 s."""
-    kept = frame.filter(sn.col("value") >= 0.05).with_watermark("at", "10 seconds")  # noqa: PLR2004
+    kept = frame.filter(sn.col("value") >= 0.05).with_watermark("at", "10 seconds")
     return kept.group_by(sn.window("at", "10 seconds"), "key").agg(n=sn.count(), total=sn.sum("value"))
 
 
 def in_polars(rows: pl.DataFrame) -> pl.DataFrame:
     """Do W1 on one table with Polars alone."""
     window = pl.col("at").dt.truncate("10s").alias("window_start")
-    lazy = rows.lazy().filter(pl.col("value") >= 0.05).group_by(window, "key")  # noqa: PLR2004
+    lazy = rows.lazy().filter(pl.col("value") >= 0.05).group_by(window, "key")
     return lazy.agg(n=pl.len(), total=pl.col("value").sum()).collect()
 
 
@@ -91,7 +91,7 @@ def main() -> None:
     """Print the table, write the JSON."""
     figures = measure()
     for f in figures:
-        print(f"{f.name:46} {f.median:8.2f} {f.unit:9} ({f.least:.2f} to {f.most:.2f})")  # noqa: T201
+        print(f"{f.name:46} {f.median:8.2f} {f.unit:9} ({f.least:.2f} to {f.most:.2f})")
     report = {"machine": platform.machine(), "python": platform.python_version(), "figures": [*map(asdict, figures)]}
     Path(__file__).with_name("bench.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

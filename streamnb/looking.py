@@ -1,0 +1,150 @@
+"""Looking at a query: its result, state, watermark, progress and trace, now or after any batch."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import polars as pl
+
+from streamnb.explain import explain
+from streamnb.graph import Graph
+from streamnb.history import History
+from streamnb.inputs import Inputs
+from streamnb.plan import Batch, Node, Opening
+from streamnb.player import Player
+from streamnb.progress import Progress, Trace
+from streamnb.report import late_rows, state_rows, timestamp
+from streamnb.sinks.memory import Memory
+from streamnb.time import Watermark
+
+if TYPE_CHECKING:
+    from streamz import Stream
+
+
+class Looking:
+    """What can be seen of a query. Nothing here changes it."""
+
+    _plan: Node
+    _optimized: Node
+    _mode: str
+    _graph: Graph
+    _inputs: Inputs
+    _memory: Memory
+    _history: History
+    _player: Player
+    _lock: threading.RLock
+    _trace: list[Trace]
+    _progress: list[Progress]
+    _exception: BaseException | None
+    _stopped: bool
+    _done: bool
+
+    @property
+    def status(self) -> str:
+        """``"failed"``, ``"stopped"``, ``"playing"``, ``"done"`` (nothing left to read for now) or ``"idle"``."""
+        if self._exception is not None:
+            return "failed"
+        if self._stopped:
+            return "stopped"
+        if self._done:
+            return "done"
+        return "playing" if self._player.playing else "idle"
+
+    @property
+    def playing(self) -> bool:
+        return self._player.playing
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What a background batch failed with; None after the next good one."""
+        return self._exception
+
+    @property
+    def result(self) -> pd.DataFrame:
+        """What the result holds: all rows (append), the latest of every key (update), the last table (complete)."""
+        return self.result_at(self._history.last.batch_id)
+
+    def result_at(self, batch_id: int) -> pd.DataFrame:
+        """Return the result as it was after a batch."""
+        table = self._memory.table(self._optimized.key, batch_id)
+        return (pl.DataFrame(schema=self._optimized.schema) if table is None else table).to_pandas()
+
+    @property
+    def emitted(self) -> list[pd.DataFrame]:
+        """The rows handed to the sink, one frame per batch id."""
+        return [rows.to_pandas() for rows in self._memory.batches()]
+
+    @property
+    def late(self) -> pd.DataFrame:
+        """Every dropped row with ``batch_id``, ``operator``, ``watermark``, ``late_by``, ``reason`` and ``set_by``.
+
+        A row in several windows stands once for each window that it was too late for. ``watermark`` is the one that
+        condemned it, ``set_by`` the row that had set that watermark, ``late_by`` how far the watermark had passed its
+        window's end (or its own time).
+        """
+        return late_rows(self._trace).to_pandas()
+
+    @property
+    def state(self) -> pd.DataFrame:
+        """What is remembered now, a row a key: ``operator``, keys, values, ``expires_at``."""
+        return state_rows(self._graph).to_pandas()
+
+    def state_at(self, batch_id: int) -> pd.DataFrame:
+        """Return what was remembered after a batch."""
+        graph = Graph(self._optimized, Opening(self._mode, Watermark()))
+        tables = [table for step in graph.steps for table in step.tables]
+        with self._lock:
+            frames = self._history.frames(batch_id)
+        for table, rows in zip(tables, frames, strict=True):
+            table.restore(rows)
+        return state_rows(graph).to_pandas()
+
+    @property
+    def watermark(self) -> pd.Timestamp | None:
+        """The current watermark, 1970 before any row; None if the query declares none."""
+        steps = self._graph.watermark_steps
+        if not steps:
+            return None
+        dtype = steps[0].node.schema[steps[0].node.event_time]
+        return timestamp(self._graph.watermark.current, dtype)
+
+    @property
+    def progress(self) -> list[Progress]:
+        """The numbers of every batch, oldest first."""
+        return self._progress
+
+    @property
+    def last_progress(self) -> Progress | None:
+        return self._progress[-1] if self._progress else None
+
+    @property
+    def trace(self) -> list[Trace]:
+        """The story of every batch, oldest first."""
+        return self._trace
+
+    @property
+    def graph(self) -> list[Stream]:
+        """The streamz nodes, inputs first; ``q.graph[-1].sink(print)`` listens to the last."""
+        return list(self._graph.streams)
+
+    def explain(self) -> str:
+        """Return the plan as text, and the one that runs where that differs."""
+        return explain(self._plan, self._optimized)
+
+    def upcoming(self) -> pl.DataFrame | None:
+        """Return the rows of a replay that have not arrived yet, as the watermark will see them; else None."""
+        return _upcoming(self._optimized, self._inputs)
+
+
+def _upcoming(plan: Node, inputs: Inputs) -> pl.DataFrame | None:
+    """Return the unread rows of a replay up to its watermark node."""
+    marks = [node for node in plan.walk() if node.verb == "with_watermark"]
+    if len(marks) != 1 or len(inputs.sources) != 1 or not hasattr(inputs.sources[0], "arrival"):
+        return None
+    below = list(marks[0].walk())
+    if any(node.remembers or node.verb == "map_batches" for node in below):
+        return None
+    graph = Graph(marks[0], Opening("batch"))
+    return graph.run(inputs.read(inputs.latest()), Batch(pl.DataFrame())).rows

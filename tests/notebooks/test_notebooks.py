@@ -1,0 +1,147 @@
+"""The lessons: each runs from top to bottom in a fresh kernel, and each has the shape of a lesson."""
+
+from __future__ import annotations
+
+import copy
+import re
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+COURSE = ROOT / "notebooks"
+LESSONS = sorted(path.stem for path in COURSE.glob("*.ipynb"))
+DETAILS = re.compile(r"<details>.*?</details>", re.DOTALL)
+FENCED = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+every_lesson = pytest.mark.parametrize("lesson", LESSONS)
+
+
+class ThisPython(AsyncKernelManager):
+    """Starts kernels with the interpreter of the tests, on this repository, whatever kernels are installed."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            env={"PYTHONPATH": str(ROOT)},
+            display_name="Python 3",
+            language="python",
+        )
+
+
+def read(lesson: str) -> Any:
+    return nbformat.read(COURSE / f"{lesson}.ipynb", as_version=4)
+
+
+def run(notebook: Any, folder: Path) -> dict[str, Any]:
+    """Run a notebook in ``folder``; return its code cells by id."""
+    played = copy.deepcopy(notebook)
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(played, timeout=300, kernel_manager_class=ThisPython, resources=resources).execute()
+    return {cell.id: cell for cell in code_cells(played)}
+
+
+def code_cells(notebook: Any) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def between_code(notebook: Any) -> list[str]:
+    """Return the prose of each stretch of Markdown, without what is folded away."""
+    stretches = groupby(notebook.cells, key=lambda cell: cell.cell_type)
+    return [
+        DETAILS.sub("", "\n".join(cell.source for cell in cells)) for kind, cells in stretches if kind == "markdown"
+    ]
+
+
+def verdicts(cells: dict[str, Any]) -> list[str]:
+    """Return what the cells that check an exercise said."""
+    checks = [cell for name, cell in cells.items() if "-check" in name]
+    return [output.data["text/plain"].strip("'") for cell in checks for output in cell.outputs if "data" in output]
+
+
+def solved(notebook: Any) -> Any:
+    """Return the notebook with each exercise replaced by the solution that is folded away below it."""
+    done = copy.deepcopy(notebook)
+    folded = {cell.id: FENCED.findall(cell.source) for cell in done.cells if "-solution" in cell.id}
+    for cell in code_cells(done):
+        if "-exercise" in cell.id:
+            (cell.source,) = folded[cell.id.replace("-exercise", "-solution")]
+    return done
+
+
+@pytest.mark.notebook
+@every_lesson
+def test_a_lesson_runs_from_top_to_bottom(lesson: str, tmp_path: Path):
+    cells = run(read(lesson), tmp_path)
+    streams = [(name, out.text) for name, cell in cells.items() for out in cell.outputs if out.get("name") == "stderr"]
+    assert streams == []
+    assert set(verdicts(cells)) == {"not tried"}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.notebook
+@every_lesson
+def test_the_solutions_are_right(lesson: str, tmp_path: Path):
+    assert set(verdicts(run(solved(read(lesson)), tmp_path))) == {"right"}
+
+
+def test_the_path_names_every_lesson_in_order():
+    path = (COURSE / "README.md").read_text(encoding="utf-8")
+    assert LESSONS != []
+    assert re.findall(r"\]\((\S+)\.ipynb\)", path) == LESSONS
+    assert [lesson for lesson in LESSONS if not re.fullmatch(r"(\d\d|P\d)_[a-z0-9_]+", lesson)] == []
+
+
+@every_lesson
+def test_no_output_is_committed(lesson: str):
+    notebook = read(lesson)
+    assert [cell.id for cell in code_cells(notebook) if cell.outputs or cell.execution_count] == []
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.metadata.language_info == {"name": "python"}
+
+
+@every_lesson
+def test_a_cell_has_a_readable_id_of_its_own(lesson: str):
+    names = [cell.id for cell in read(lesson).cells]
+    number = lesson.split("_")[0]
+    assert [name for name in names if not re.fullmatch(rf"{number}(-[a-z]+)+", name)] == []
+    assert len(set(names)) == len(names)
+
+
+@every_lesson
+def test_a_code_cell_is_short(lesson: str):
+    notebook = read(lesson)
+    sources = [cell.source for cell in code_cells(notebook)]
+    folded = [code.strip() for cell in notebook.cells for code in FENCED.findall(cell.source)]
+    assert [code for code in sources + folded if len(code.splitlines()) > 12] == []
+    assert [line for code in sources + folded for line in code.splitlines() if len(line) > 110] == []
+
+
+@every_lesson
+def test_there_is_little_to_read_between_code(lesson: str):
+    assert [text for text in between_code(read(lesson)) if len(re.findall(r"\w\S*", text)) > 60] == []
+
+
+@every_lesson
+def test_the_last_cell_asserts_the_facts(lesson: str):
+    last = read(lesson).cells[-1]
+    assert last.cell_type == "code"
+    assert last.source.splitlines()[-1].startswith("assert ")
+
+
+@every_lesson
+def test_a_bold_number_of_the_prose_is_asserted(lesson: str):
+    notebook = read(lesson)
+    asserted = set(re.findall(r"\d[\d_.]*", notebook.cells[-1].source.replace("_", "")))
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    bold = {number.replace(",", "") for number in re.findall(r"\*\*(\d[\d.,]*)\*\*", prose)}
+    assert bold - asserted == set()
