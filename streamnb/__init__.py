@@ -34,11 +34,13 @@ from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, Pla
 from streamnb.expressions import window_time
 from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, stream
 from streamnb.learn import data
-from streamnb.ops.group_by import window
+from streamnb.ops.join import between
+from streamnb.ops.session import session_window
 from streamnb.query import Query
 from streamnb.registry import queries
 from streamnb.sources.memory import MemorySource, add
 from streamnb.time import ManualClock
+from streamnb.windows import window
 
 __version__ = "0.1.0"
 
@@ -58,6 +60,7 @@ __all__ = [
     "StreamnbError",
     "add",
     "approx_count_distinct",
+    "between",
     "col",
     "collect_list",
     "collect_set",
@@ -77,6 +80,7 @@ __all__ = [
     "min_by",
     "quantile",
     "queries",
+    "session_window",
     "sinks",
     "std",
     "stream",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from streamnb.errors import PlanError, one_of
 from streamnb.ops.group_by import GroupBy
+from streamnb.ops.join import Join
 from streamnb.ops.limit import Limit
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.plan import Node
@@ -13,11 +14,14 @@ from streamnb.plan import Node
 OUTPUT_MODES = ("append", "update", "complete")
 
 
-def check(plan: Node, output_mode: str) -> None:
-    """Raise a PlanError, with the way out, for a plan that cannot run in this mode."""
+def check(plan: Node, output_mode: str, *, multiple_stateful: bool = True) -> None:
+    """Raise a PlanError, with the way out, for a plan that cannot run in this mode.
+
+    Without ``multiple_stateful`` one watermark serves all operators, and a stream may have two event times.
+    """
     if output_mode not in OUTPUT_MODES:
         raise one_of("query", "output_mode", output_mode, OUTPUT_MODES)
-    for rule in RULES:
+    for rule in RULES if multiple_stateful else [rule for rule in RULES if rule not in OF_TIME]:
         rule(plan, output_mode)
 
 
@@ -72,10 +76,50 @@ def one_watermark(plan: Node, output_mode: str) -> None:  # noqa: ARG001
             )
 
 
+def joins_of_streams(plan: Node, output_mode: str) -> None:
+    """A pair that has come out cannot be taken back, and a row is unmatched only once nothing can match it."""
+    for node in plan.walk():
+        if not isinstance(node, Join):
+            continue
+        if output_mode == "complete":
+            raise PlanError(
+                "query: a join of two streams adds rows and keeps no table, so it has no complete mode; "
+                "use output_mode='append'.",
+                code="JOIN_OUTPUT_MODE",
+            )
+        if node.how != "inner" and output_mode != "append":
+            raise PlanError(
+                f"query: a {node.how} join cannot take back an unmatched row, so it runs in append mode only; "
+                "use output_mode='append'.",
+                code="JOIN_OUTPUT_MODE",
+            )
+        if node.how != "inner" and not node.accepts_outer():
+            raise PlanError(
+                f"query: a {node.how} join must know when a row can no longer match; declare with_watermark on the other "
+                "side and give within=sn.between(…), or join on event time.",
+                code="OUTER_JOIN_WITHOUT_BOUND",
+            )
+
+
+def one_event_time(plan: Node, output_mode: str) -> None:  # noqa: ARG001
+    """An operator that keeps state forgets by one event time."""
+    for node in plan.walk():
+        for below in node.inputs if node.remembers and not isinstance(node, GroupBy | Limit) else ():
+            times = {mark.origin: name for name, mark in below.event_times.items()}
+            if len(times) > 1:
+                raise PlanError(
+                    f"query: two event times, {sorted(times.values())}, reach {node.verb!r}, which can only go by one; "
+                    "drop one of them, or cast it to a number, before it.",
+                    code="MULTIPLE_EVENT_TIMES",
+                )
+
+
+OF_TIME = (one_watermark, one_event_time)
 RULES: tuple[Callable[[Node, str], None], ...] = (
-    one_watermark,
+    *OF_TIME,
     append_needs_an_end,
     complete_needs_a_table,
     one_aggregation_unless_append,
     no_limit_in_update,
+    joins_of_streams,
 )

@@ -44,12 +44,14 @@ class Unit:
     """The next piece of a source: its end, and when it arrived (microseconds; None: now).
 
     Sources that tell times are read in step: a batch takes the earliest unit and all others that arrived by then.
-    ``together`` names units of other sources that belong into the same batch, as source to end.
+    ``together`` names units of other sources that belong into the same batch, as source to end. A unit that is not
+    ``paced`` may be taken with those behind it (``trigger="available_now"``).
     """
 
     end: Offset
     time: int | None = None
     together: tuple[tuple[Source, Offset], ...] = ()
+    paced: bool = True
 
 
 class Sink(Protocol):

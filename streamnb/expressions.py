@@ -1,12 +1,15 @@
 """Narwhals expressions in the kernel: compiled to Polars once per query, and asked which columns they read.
 
-The one place that uses a private name of Narwhals (``_to_compliant_expr``); ``tests/test_expressions.py`` guards it.
+The one place that uses private names of Narwhals (``_to_compliant_expr``, ``_nodes``); ``tests/test_expressions.py``
+guards them.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+import functools
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -68,11 +71,41 @@ def _missing(expressions: Iterable[pl.Expr], schema: Mapping[str, pl.DataType]) 
     return next((name for name in names if name not in schema), None)
 
 
-def reads(expression: pl.Expr, column: str, schema: Mapping[str, pl.DataType]) -> bool:
-    """Tell whether an expression needs a column to be there."""
-    if expression.meta.has_multiple_outputs():
-        return True
-    return column in expression.meta.root_names() or column not in schema
+def conjuncts(condition: nw.Expr) -> list[nw.Expr]:
+    """Return the conditions that a condition joins by ``&``, each by itself."""
+    *before, last = condition._nodes  # noqa: SLF001
+    if last.name != "__and__" or not before:
+        return [condition]
+    sides = [nw.Expr(*before), *(side for side in last.exprs if isinstance(side, nw.Expr))]
+    return [part for side in sides for part in conjuncts(side)]
+
+
+_STRICT = {
+    f"__{name}__"
+    for name in ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
+    + ("radd", "rsub", "rmul", "rtruediv", "rfloordiv", "rmod", "rpow")
+}
+
+
+def needed(condition: nw.Expr) -> set[str]:
+    """Return columns that cannot be null where a condition is true; none if that is not plain to see."""
+    found: set[str] = set()
+    for node in condition._nodes:  # noqa: SLF001
+        if node.name == "col":
+            found |= set(node.kwargs["names"])
+        elif node.name not in _STRICT | {"lit"}:
+            return set()
+        for part in node.exprs:
+            inner = needed(part) if isinstance(part, nw.Expr) else set()
+            if isinstance(part, nw.Expr) and not inner and native(part).meta.root_names():
+                return set()
+            found |= inner
+    return found
+
+
+def all_of(conditions: Sequence[nw.Expr]) -> nw.Expr:
+    """Return conditions joined by ``&``."""
+    return functools.reduce(operator.and_, conditions)
 
 
 def plain_column(expression: pl.Expr) -> str | None:

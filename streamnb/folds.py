@@ -170,26 +170,34 @@ class Std(Var):
 
 @dataclass(frozen=True, eq=False)
 class First(Fold):
+    """``seen`` tells a null that came first from no row at all."""
+
     spark = "first"
     ignore_nulls: bool = False
 
     def init(self, *columns: pl.Expr, nulls: bool = True) -> Parts:
-        return {"": (columns[0].drop_nulls() if self.ignore_nulls else columns[0]).first()}
+        value = columns[0].drop_nulls() if self.ignore_nulls else columns[0]
+        return {"": self._pick(value), "seen": value.len() > 0}
 
     def merge(self, old: Parts, new: Parts) -> Parts:
-        return {"": pl.coalesce(old[""], new[""]) if self.ignore_nulls else old[""]}
+        return {
+            "": pl.when(old["seen"]).then(old[""]).otherwise(new[""]),
+            "seen": old["seen"] | new["seen"],
+        }
+
+    def _pick(self, value: pl.Expr) -> pl.Expr:
+        return value.first()
 
 
 @dataclass(frozen=True, eq=False)
-class Last(Fold):
+class Last(First):
     spark = "last"
-    ignore_nulls: bool = False
-
-    def init(self, *columns: pl.Expr, nulls: bool = True) -> Parts:
-        return {"": (columns[0].drop_nulls() if self.ignore_nulls else columns[0]).last()}
 
     def merge(self, old: Parts, new: Parts) -> Parts:
-        return {"": pl.coalesce(new[""], old[""]) if self.ignore_nulls else new[""]}
+        return super().merge(new, old)
+
+    def _pick(self, value: pl.Expr) -> pl.Expr:
+        return value.last()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,14 @@ from streamnb.ops.columns import drop, rename
 from streamnb.ops.explode import explode
 from streamnb.ops.filter import filter as filter_
 from streamnb.ops.group_by import group_by
+from streamnb.ops.join import join
 from streamnb.ops.limit import limit
 from streamnb.ops.map_batches import map_batches
 from streamnb.ops.read import Read
 from streamnb.ops.select import select, with_columns
 from streamnb.ops.union import union
 from streamnb.ops.with_watermark import with_watermark
+from streamnb.ops.with_window import with_window
 from streamnb.optimize import optimize
 from streamnb.plan import Node
 from streamnb.query import Query, collect
@@ -57,7 +59,9 @@ class StreamFrame:
     map_batches = map_batches
     union = union
     limit = limit
+    join = join
     with_watermark = with_watermark
+    with_window = with_window
     group_by = group_by
 
     @property
@@ -92,6 +96,8 @@ class StreamFrame:
             ``sn.ManualClock()`` for tests and lessons.
         no_data_batches
             False: state waits for the next input instead of ending in a batch without input.
+        multiple_stateful
+            False: one watermark for late rows and for state, for all operators at once, as Spark before 3.4 had it.
         """
         return Query(self.node, output_mode=output_mode, **options)
 

@@ -93,6 +93,16 @@ class Graph:
         return False
 
     @property
+    def downstream_first(self) -> list[StepStream]:
+        """The steps in Spark's order: a step before its inputs, left before right."""
+        found: list[StepStream] = []
+        waiting = [self.top]
+        while waiting:
+            found.append(waiting.pop())
+            waiting += reversed(found[-1].upstreams)
+        return found
+
+    @property
     def traces(self) -> tuple[StepTrace, ...]:
         """What the steps tell of the last batch."""
         outs = [stream.out for stream in self.streams]

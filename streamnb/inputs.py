@@ -29,9 +29,14 @@ class Inputs:
         self.sources = list({id(source): source for source in sources}.values())
         self.offsets: dict[int, Offset] = dict.fromkeys(range(len(self.sources)))
 
-    def plan(self, targets: Mapping[int, Offset] | None = None) -> Planned | None:
-        """Return the next units of input, None if there are none (before ``targets``)."""
+    def plan(self, targets: Mapping[int, Offset] | None = None, *, whole: bool = False) -> Planned | None:
+        """Return the next units of input, None if there are none (before ``targets``).
+
+        ``whole`` takes all that waits of sources that set no pace.
+        """
         units = {n: unit for n in self.offsets if (unit := self._unit(n, targets)) is not None}
+        if whole:
+            units = {n: u if u.paced else Unit(self.sources[n].latest()) for n, u in units.items()}
         units = {n: unit for n, unit in units.items() if not self._held_back(unit)}
         if not units:
             return None

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import compress
 
-from streamnb.expressions import native, plain_column
+import narwhals as nw
+
+from streamnb.expressions import all_of, conjuncts, native, plain_column
 from streamnb.ops.columns import Drop, Rename
 from streamnb.ops.filter import Filter
 from streamnb.ops.group_by import GroupBy
+from streamnb.ops.join import Join
 from streamnb.ops.select import Select, WithColumns
 from streamnb.ops.union import Union
 from streamnb.ops.with_watermark import WithWatermark
@@ -19,7 +23,25 @@ def optimize(plan: Node) -> Node:
     inputs = tuple(map(optimize, plan.inputs))
     if any(new is not old for new, old in zip(inputs, plan.inputs, strict=True)):
         plan = replace(plan, inputs=inputs)
+    plan = null_never_matches(plan)
     return filter_down(plan) or plan
+
+
+def null_never_matches(plan: Node) -> Node:
+    """Leave out rows that a join of two streams cannot match and would not give out unmatched, as Spark does.
+
+    Their keys, their times within the range, or what a condition compares, are null. Below ``with_watermark`` (see
+    ``filter_down``) such rows do not move the watermark either.
+    """
+    if not isinstance(plan, Join) or plan.how == "full":
+        return plan
+    inputs = []
+    for number, node in enumerate(plan.inputs):
+        preserved = (plan.how in {"left", "anti"}, plan.how == "right")[number]
+        columns = [] if preserved else plan.needed(number)
+        conditions = [~nw.col(name).is_null() for name in columns]
+        inputs.append(optimize(Filter((node,), all_of(conditions))) if conditions else node)
+    return replace(plan, inputs=tuple(inputs))
 
 
 def filter_down(plan: Node) -> Node | None:
@@ -30,9 +52,14 @@ def filter_down(plan: Node) -> Node | None:
     if not isinstance(plan, Filter):
         return None
     (below,) = plan.inputs
-    if not set(native(plan.condition).meta.root_names()) <= _handed_on(below):
+    handed_on = _handed_on(below)
+    parts = conjuncts(plan.condition)
+    goes = [set(native(part).meta.root_names()) <= handed_on for part in parts]
+    go, stay = list(compress(parts, goes)), [part for part, yes in zip(parts, goes, strict=True) if not yes]
+    if not go:
         return None
-    return replace(below, inputs=tuple(optimize(Filter((node,), plan.condition)) for node in below.inputs))
+    lower = replace(below, inputs=tuple(optimize(Filter((node,), all_of(go))) for node in below.inputs))
+    return Filter((lower,), all_of(stay)) if stay else lower
 
 
 def _handed_on(node: Node) -> set[str]:

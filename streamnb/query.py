@@ -51,15 +51,16 @@ class Query(Looking):
         watermark_policy: str = "min",
         clock: Clock | None = None,
         no_data_batches: bool = True,
+        multiple_stateful: bool = True,
     ) -> None:
-        check(plan, output_mode)
+        check(plan, output_mode, multiple_stateful=multiple_stateful)
         if watermark_policy not in {"min", "max"}:
             raise _option("watermark_policy", watermark_policy, "'min' or 'max'")
         self._plan, self._optimized = plan, optimize(plan)
         self._mode, self._no_data = output_mode, no_data_batches
         self._trigger, self._interval = trigger, _interval(trigger)
         self._clock = clock or SystemClock()
-        self._watermark = Watermark(watermark_policy)
+        self._watermark = Watermark(watermark_policy, single=not multiple_stateful)
         self._graph = Graph(self._optimized, Opening(output_mode, self._watermark))
         self._inputs = Inputs([source for source, _ in self._graph.leaves])
         self._memory = Memory()
@@ -113,7 +114,8 @@ class Query(Looking):
             if self._trigger == "once":
                 planned = self._inputs.all_at_once()
                 return self._run(planned if not self._trace else None)
-            return self._run(self._inputs.plan(targets) or self._without_data())
+            whole = self._trigger == "available_now"
+            return self._run(self._inputs.plan(targets, whole=whole) or self._without_data())
 
     def play(self, every: Duration | None = None) -> Self:
         """Go on by itself, a step every ``every`` (the trigger's interval, or 200 ms), in a thread of its own.

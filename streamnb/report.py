@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 
 from streamnb.graph import Graph
+from streamnb.ops.with_watermark import WatermarkStep
 from streamnb.plan import Batch, instant_of
 from streamnb.progress import OperatorProgress, Progress, SourceProgress, StepTrace, Trace
 from streamnb.state import EXPIRES
@@ -38,10 +39,13 @@ def progress_of(
         processed_rows_per_second=rate,
         duration_ms={**{k: v * 1e3 for k, v in seconds.items()}, "trigger_execution": total * 1e3},
         event_time=_event_time(graph),
-        state_operators=[_operator(trace, graph) for trace in reversed(graph.traces)],
+        state_operators=[_operator(s.out.trace, graph) for s in graph.downstream_first if s.out and s.out.trace],
         sources=sources,
         sink={"num_output_rows": written},
     )
+
+
+_STATISTICS = {"max": "max", "min": "min", "avg": "mean"}
 
 
 def _event_time(graph: Graph) -> dict[str, Any]:
@@ -50,10 +54,11 @@ def _event_time(graph: Graph) -> dict[str, Any]:
         return {}
     dtype = _time_type(graph)
     found: dict[str, Any] = {"watermark": timestamp(graph.watermark.current, dtype)}
-    times = [times for step in steps if (times := step.rows[step.node.event_time]).null_count() < len(times)]
+    ordered = [s.step for s in graph.downstream_first if isinstance(s.step, WatermarkStep)]
+    times = [times for step in ordered if (times := step.rows[step.node.event_time]).null_count() < len(times)]
     if times:
-        every = times[0] if len(times) == 1 else pl.concat(times)
-        found |= {"max": pd.Timestamp(every.max()), "min": pd.Timestamp(every.min()), "avg": pd.Timestamp(every.mean())}  # type: ignore[arg-type]
+        first = times[0]  # Spark tells of the first input that has rows
+        found |= {name: pd.Timestamp(getattr(first, how)()) for name, how in _STATISTICS.items()}
     return found
 
 

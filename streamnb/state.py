@@ -121,15 +121,27 @@ class StateTable:
 
     def evict(self, watermark: int) -> pl.DataFrame:
         """Remove and return the rows that end at or before ``watermark``, first ended first."""
+        return self.remove(self._ended(watermark)[1])
+
+    def due(self, watermark: int) -> Slots:
+        """Return the slots of the rows that ``evict`` would remove, first ended first; they stay. Costs those rows."""
+        ends, slots = self._ended(watermark)
+        if len(slots):
+            self._calendar.append((ends, slots))
+        return slots
+
+    def _ended(self, watermark: int) -> tuple[NDArray[np.int64], Slots]:
+        """Take the ends up to ``watermark``, each with its slot, out of the calendar."""
         if all(ends[0] > watermark for ends, _ in self._calendar):
-            return self._frame.clear()
+            return np.empty(0, np.int64), np.empty(0, np.int64)
         due = [self._cut(i, watermark) for i in range(len(self._calendar))]
         self._calendar = [run for run in self._calendar if len(run[0])]
         ends, slots = (np.concatenate(part) for part in zip(*due, strict=True))
         order = np.argsort(ends, kind="stable")
         ends, slots = ends[order], slots[order]
-        still = (self._ends_at[slots] == ends) & (self._row_of[slots] >= 0)
-        return self.remove(_distinct(slots[still]))
+        still = np.flatnonzero((self._ends_at[slots] == ends) & (self._row_of[slots] >= 0))
+        still = still[_first_of_each(slots[still])]
+        return ends[still], slots[still]
 
     def _cut(self, run: int, watermark: int) -> tuple[NDArray[np.int64], Slots]:
         ends, slots = self._calendar[run]
@@ -143,7 +155,7 @@ class StateTable:
             return self._frame.clear()
         gone = self._frame[self._row_of[slots]]
         self._index.remove(self._hash_of[slots], slots)
-        self._row_of[slots] = -1
+        self._row_of[slots], self._ends_at[slots] = -1, FOREVER
         self._free = np.concatenate([self._free, slots])
         self._live -= len(slots)
         self._removed.append(gone)
@@ -244,10 +256,10 @@ def _sorted(ends: NDArray[np.int64], slots: Slots) -> tuple[NDArray[np.int64], S
     return ends[order], slots[order]
 
 
-def _distinct(slots: Slots) -> Slots:
-    """Drop repeats, keeping the first of each: a freed slot may stand twice in the calendar."""
+def _first_of_each(slots: Slots) -> NDArray[np.int64]:
+    """Return where each slot stands first: a freed slot may stand twice in the calendar."""
     _, first = np.unique(slots, return_index=True)
-    return slots[np.sort(first)]
+    return np.sort(first)
 
 
 def _grown(values: NDArray[Number], size: int, fill: int) -> NDArray[Number]:

@@ -191,16 +191,22 @@ class Watermark:
     the batch before it ran with (``late``) and evicts by its own (``current``). Resolution is one millisecond.
     """
 
-    def __init__(self, policy: str = "min") -> None:
-        self.late, self.current = 0, 0
+    def __init__(self, policy: str = "min", *, single: bool = False) -> None:
+        self._late, self.current = 0, 0
+        self.single = single
         self._policy = min if policy == "min" else max
         self._candidates: list[int] = []
+
+    @property
+    def late(self) -> int:
+        """The watermark by which rows are late: that of the batch before; with ``single`` that of this batch."""
+        return self.current if self.single else self._late
 
     @classmethod
     def of_a_table(cls) -> Watermark:
         """Return the watermark of a query over a whole table: no row is late, all state ends."""
         watermark = cls()
-        watermark.late, watermark.current = NEVER_LATE, ALL_PAST
+        watermark._late, watermark.current = NEVER_LATE, ALL_PAST
         return watermark
 
     def add_input(self) -> int:
@@ -226,10 +232,10 @@ class Watermark:
 
     def advance(self) -> None:
         """Go on to the next batch."""
-        self.late, self.current = self.current, self.next()
+        self._late, self.current = self.current, self.next()
 
     def snapshot(self) -> tuple[int, ...]:
-        return self.late, self.current, *self._candidates
+        return self._late, self.current, *self._candidates
 
     def restore(self, snapshot: tuple[int, ...]) -> None:
-        self.late, self.current, *self._candidates = snapshot
+        self._late, self.current, *self._candidates = snapshot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,27 +13,49 @@ import polars as pl
 from streamnb.errors import PlanError
 from streamnb.expressions import Expression, as_expr, native, outcome, plain_column, window_time
 from streamnb.plan import EventTime, Node, RowWise
+from streamnb.windows import WindowKey
 
 if TYPE_CHECKING:
     from streamnb.frame import StreamFrame
 
 
-def select(self: StreamFrame, *columns: Expression, **named: Expression) -> StreamFrame:
+def select(self: StreamFrame, *columns: Expression | WindowKey, **named: Expression | WindowKey) -> StreamFrame:
     """Keep or compute just these columns, in this order.
 
     A column of event time stays one if it is handed on as it is, under any name.
 
+    ``sn.window(…)`` gives two columns, the start and the end.
+
     Spark: ``select``.
     """
-    return self.then(Select((self.node,), _named(*columns, **named)))
+    frame, columns, named = _windowed(self, "select", columns, named)
+    return frame.then(Select((frame.node,), _named(*columns, **named)))
 
 
-def with_columns(self: StreamFrame, *columns: Expression, **named: Expression) -> StreamFrame:
+def with_columns(self: StreamFrame, *columns: Expression | WindowKey, **named: Expression | WindowKey) -> StreamFrame:
     """Add columns, or replace those of the same name. All see the columns as they were before.
+
+    ``sn.window(…)`` gives two columns, the start and the end.
 
     Spark: ``withColumns``.
     """
-    return self.then(WithColumns((self.node,), _named(*columns, **named)))
+    frame, columns, named = _windowed(self, "with_columns", columns, named)
+    return frame.then(WithColumns((frame.node,), _named(*columns, **named)))
+
+
+def _windowed(
+    frame: StreamFrame, verb: str, columns: Sequence[Any], named: Mapping[str, Any]
+) -> tuple[StreamFrame, list[Expression], dict[str, Expression]]:
+    """Put a window below, and let its two columns stand in its place."""
+    given = [("window", column) for column in columns] + list(named.items())
+    windows = {name: key for name, key in given if isinstance(key, WindowKey)}
+    if sum(isinstance(key, WindowKey) for _, key in given) > 1:
+        raise PlanError(f"{verb}: two windows would pair every row with both; use one.", code="TWO_WINDOWS")
+    for name, key in windows.items():
+        frame = frame.with_window(key, name)
+    edges = {f"{name}_{edge}": nw.col(f"{name}_{edge}") for name in windows for edge in ("start", "end")}
+    kept = [column for column in columns if not isinstance(column, WindowKey)]
+    return frame, kept, {**{name: value for name, value in named.items() if name not in windows}, **edges}
 
 
 def _named(*columns: Expression, **named: Expression) -> tuple[nw.Expr, ...]:

@@ -42,7 +42,7 @@ class MemorySource:
 
     def unit(self, start: int | None) -> Unit | None:
         end = (start or 0) + 1
-        return None if end > len(self._units) else Unit(end, None, self._together.get(end, ()))
+        return None if end > len(self._units) else Unit(end, None, self._together.get(end, ()), paced=False)
 
     def __repr__(self) -> str:
         return f"MemorySource({len(self._units)} units, {sum(map(len, self._units))} rows)"

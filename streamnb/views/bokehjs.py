@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import bokeh
 import traitlets
@@ -19,13 +20,11 @@ class BokehJS(Widget):
     _esm = "export default {}"
     script = synced(traitlets.Bytes())
 
+    _one: ClassVar[BokehJS | None] = None
 
-_shared: BokehJS | None = None
-
-
-def bokehjs() -> BokehJS:
-    """Return the one holder of this kernel."""
-    global _shared
-    if _shared is None or _shared.comm is None:
-        _shared = BokehJS(script=_FILE.read_bytes())
-    return _shared
+    @classmethod
+    def shared(cls) -> BokehJS:
+        """Return the one holder of this kernel."""
+        if cls._one is None or cls._one.comm is None:
+            cls._one = cls(script=_FILE.read_bytes())
+        return cls._one

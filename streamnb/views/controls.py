@@ -150,7 +150,7 @@ class Controls(Widget):
         """Show an error of the picture itself, with everything else as it was."""
         self.shown = {**self.shown, "error": report(error)}
 
-    def hear(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:  # noqa: ARG002
+    def hear(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         """Pass a pressed button on."""
         self._obey(content["command"], content.get("value"))
 

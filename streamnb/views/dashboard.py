@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -18,11 +19,13 @@ from streamnb.views.still import Still
 from streamnb.views.table import Table, html
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pandas as pd
 
     from streamnb.progress import Outline, Playable, Trace
+
+Place = tuple[int, "Trace | None"]
 
 SPEED = 2.0
 """Batches a second, until the reader chooses."""
@@ -46,7 +49,8 @@ class Dashboard:
         self.table = Table()
         self.box = ipywidgets.VBox([self.controls, self.live, self.table]).add_class("sn-dashboard")
         self._still = Still({"image/svg+xml": self._still_plane, "text/html": self._still_table})
-        self._drawn: tuple[int, Trace | None] | None = None
+        self._drawn: Place | None = None
+        self._kept: Place | None = None
         self._draw(0.0)
         self._describe()
         self._pacer = Pacer(query.name, self._draw, self._rest, self.live.ready)
@@ -73,29 +77,28 @@ class Dashboard:
 
     def obey(self, command: str, value: Any = None) -> None:
         """Do what a button of :class:`~streamnb.views.controls.Controls` asks."""
-        match command:
-            case "step" if self.at == self.newest:
-                self.query.post("step")
-            case "step":
-                self._look(self.at + 1)
-            case "back":
-                self._look(self.at - 1)
-            case "jump":
-                self._look(int(value))
-            case "first":
-                self._look(0)
-            case "last":
-                self._look(self.newest)
-            case "speed":
-                self.speed = float(value)
-                self._replay()
-            case "play":
-                self._look(self.newest)
-                self._play()
-            case "pause":
-                self.query.post("pause")
-            case "rewind":
-                self._rewind()
+        with self._guarded():
+            self._obey(command, value)
+
+    def _obey(self, command: str, value: Any) -> None:
+        actions: dict[str, Callable[[], None]] = {
+            "step": self._step,
+            "back": lambda: self._look(self.at - 1),
+            "first": lambda: self._look(0),
+            "last": lambda: self._look(self.newest),
+            "jump": lambda: self._look(int(value)),
+            "speed": lambda: self._set_speed(float(value)),
+            "play": self._play,
+            "pause": lambda: self.query.post("pause"),
+            "rewind": self._rewind,
+        }
+        actions[command]()
+
+    def _step(self) -> None:
+        if self.at < self.newest:
+            self._look(self.at + 1)
+        else:
+            self.query.post("step")
 
     def _look(self, to: int) -> None:
         if to < self.newest and self.query.playing:
@@ -103,9 +106,11 @@ class Dashboard:
         self.cursor.move(to, self.newest)
 
     def _play(self) -> None:
+        self._look(self.newest)
         self.query.post("play", every=f"{1000 / self.speed:.0f}ms")
 
-    def _replay(self) -> None:
+    def _set_speed(self, speed: float) -> None:
+        self.speed = speed
         if self.query.playing:
             self._play()
         self._pacer.mark()
@@ -115,28 +120,35 @@ class Dashboard:
             self.query.post("rewind", to=self.query.trace[self.at].batch_id)
         self.cursor.move(self.newest, self.newest)
 
-    def _draw(self, since: float) -> bool:
-        """Draw the batch the cursor is at; return whether the picture is another one now."""
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Show what fails in here where the query's own errors are shown; the query goes on."""
         try:
-            is_new = self._draw_batch(since)
-            self.controls.show(self.query, self.at, self.speed)
-        except Exception as error:  # noqa: BLE001  a picture that fails says so and leaves the query alone
+            yield
+        except Exception as error:  # noqa: BLE001
             self.controls.complain(error)
-            return True
-        return is_new
 
-    def _draw_batch(self, since: float) -> bool:
+    def _place(self) -> Place:
         at = self.at
-        trace = self.query.trace[at] if at >= 0 else None
-        is_new = self._drawn is None or self._drawn[0] != at or self._drawn[1] is not trace
-        if is_new:
-            with self.live.lock:
-                self.plane.refresh(at)
-        self.live.flush(since)
-        if is_new:
-            self._show_table(at)
-            self._drawn = at, trace
-        return is_new
+        return at, self.query.trace[at] if at >= 0 else None
+
+    def _draw(self, since: float) -> bool:
+        """Draw the batch the cursor is at; return whether it is another one than before."""
+        with self._guarded():
+            place = self._place()
+            is_new = place != self._drawn
+            if is_new:
+                self._draw_batch(place[0], since)
+                self._drawn = place
+            self.controls.show(self.query, place[0], self.speed)
+            return is_new
+        return True
+
+    def _draw_batch(self, at: int, since: float) -> None:
+        with self.live.lock:
+            self.plane.refresh(at)
+            self.live.flush(since)
+        self._show_table(at)
 
     def _show_table(self, at: int) -> None:
         if at < 0:
@@ -168,25 +180,19 @@ class Dashboard:
         self._refresh_still()
 
     def _describe(self) -> None:
-        try:
-            with self.live.lock:
-                self.live.caption = self.plane.describe(self.at)
-        except Exception as error:  # noqa: BLE001  see _draw
-            self.controls.complain(error)
+        with self._guarded(), self.live.lock:
+            self.live.caption = self.plane.describe(self.at)
 
     def _after_cell(self, _: Any) -> None:
         if not self.query.playing:
             self._refresh_still()
 
     def _refresh_still(self) -> None:
-        batch = self.at, self.query.trace[self.at] if self.at >= 0 else None
-        if batch == self._stilled:
-            return
-        self._stilled = batch
-        try:
-            self._still.refresh()
-        except Exception as error:  # noqa: BLE001  see _draw
-            self.controls.complain(error)
+        with self._guarded():
+            place = self._place()
+            if place != self._kept:
+                self._still.refresh()
+                self._kept = place
 
     def _ipython_display_(self) -> None:
         widget = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}

@@ -24,7 +24,7 @@ from bokeh.document.events import (
 from bokeh.model import Model
 from bokeh.protocol import Protocol
 
-from streamnb.views.bokehjs import VERSION, bokehjs
+from streamnb.views.bokehjs import VERSION, BokehJS
 from streamnb.views.theme import PALETTE, css_variables
 from streamnb.views.widget import Widget, synced
 
@@ -70,7 +70,7 @@ class Live(Widget):
             self._doc.add_root(model)
         self._take_the_place_of_the_last()
         traits_given.setdefault("layout", ipywidgets.Layout(width="100%", min_width="0"))
-        super().__init__(bokehjs=bokehjs().model_id, **traits_given)
+        super().__init__(bokehjs=BokehJS.shared().model_id, **traits_given)
         self._doc.on_change(self._collect)
 
     def _take_the_place_of_the_last(self) -> None:
@@ -120,7 +120,7 @@ class Live(Widget):
                 return  # the full data is read when it is sent, so it has this part already
             self._pending.append(event)
 
-    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
         """Return the state for a browser, with the document as it is at this moment."""
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         if "document" in state or "sequence" in state:

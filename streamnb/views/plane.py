@@ -20,7 +20,7 @@ from streamnb.views.plane_rows import DROPPED, UPCOMING, Interval, Numbers, Plac
 from streamnb.views.plane_words import FATES, caption, key, spoken, title
 
 WIDTH, HEIGHT = 760, 660
-FRAME = (70, 76, 626, 464)
+FRAME = (82, 76, 604, 464)
 """Left, top, width and height of the ground inside the figure, in pixels."""
 
 MOST_ROWS = 2_000
@@ -113,9 +113,9 @@ def _plane(scene: Scene) -> PlaneLayout:
     diagonal, no_delay = _diagonal(x, y)
     return PlaneLayout(
         title=title(scene), caption=caption(scene, every), key=key(scene), spoken=spoken(scene, x, y), x=x, y=y,
-        rows=rows, strips=_strips(scene, x), stair=stair, closed=_closed(stair, x), watermark=_watermark(scene, x, y),
-        now=_now(scene, x, y), bars=_bars(scene, x), provisional=_provisional(scene, x),
-        diagonal=diagonal, no_delay=no_delay,
+        rows=rows, strips=_strips(scene, x), stair=stair, closed=_closed(stair, x) if scene.closes else (),
+        watermark=_watermark(scene, x, y), now=_now(scene, x, y), bars=_bars(scene, x),
+        provisional=_provisional(scene, x), diagonal=diagonal, no_delay=no_delay,
     )  # fmt: skip
 
 

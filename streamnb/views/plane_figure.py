@@ -102,6 +102,8 @@ def push(source: ColumnDataSource, new: Columns) -> None:
     """Bring a source to ``new`` data with the least to send: patches, rows at the end, or all of it."""
     old: Columns = source.data  # type: ignore[assignment]
     have, want = _length(old), _length(new)
+    if old and have == want == 0:
+        return
     patches = {name: _changed(old[name], column) for name, column in new.items()} if 0 < have <= want else {}
     changed = sum(map(len, patches.values()))
     if have > want or not have or changed > have * len(new) / 3:
@@ -207,11 +209,11 @@ def _glyphs(ground: figure) -> tuple[dict[str, ColumnDataSource], dict[str, Glyp
     draw("drop", _segment(line_dash=[2, 3], line_width=1.8), "underlay", line_color="watermark")
     draw("stems", _segment(line_width=5), tip=True, line_color="ontime")
     draw("bars", _segment(line_width=4.5), tip=True, line_color="ink")
-    numbers = _text(15, text_font_style=value("bold"), background_fill_alpha=0.8, padding=1, border_radius=3)
-    draw("numbers", numbers, text_color="ink", background_fill_color="ground")
     draw("now", HSpan(y="y", line_width=1.6), line_color="now")
     draw("stair", Line(x="x", y="y", line_width=3), line_color="watermark")
     _draw_rows(draw)
+    numbers = _text(15, text_font_style=value("bold"), background_fill_alpha=0.5, padding=1, border_radius=3)
+    draw("numbers", numbers, text_color="ink", background_fill_color="ground")
     provisional = _text(14, background_fill_alpha=0.7, padding=1, border_radius=3)
     draw("provisional", provisional, text_color="muted", background_fill_color="ground")
     return draw.sources, draw.renderers

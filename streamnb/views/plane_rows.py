@@ -302,7 +302,7 @@ def _told(rows: pl.DataFrame) -> str:
 def short(value: Any) -> str:
     """Return a result in at most about ten letters."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.3g}"
     if isinstance(value, pl.Series):
         return f"{value.len()} items"
     number = isinstance(value, int) and not isinstance(value, bool)
@@ -331,6 +331,12 @@ class Scene:
         frames = [*(r.placed.rows for r in readings[:1]), self.waiting.rows]
         self.x_zone = zone_of(outline.event_time, frames)
         self.y_zone = zone_of(outline.arrival, frames) if outline.arrival else self.x_zone
+
+    @property
+    def closes(self) -> bool:
+        """Return whether the watermark closes anything, so that a row may come too late."""
+        windows_end = self.outline.window is not None and self.outline.delay is not None
+        return self.totals.dropped > 0 or (windows_end and self.outline.output_mode != "complete")
 
     @property
     def in_sight(self) -> Sequence[Reading]:

@@ -153,19 +153,19 @@ class _Brush:
             yield _line(map(self.at, layout.stair), "watermark", 3)
 
     def _bar(self, bar: Bar) -> str:
-        (left, y), (right, _) = self.at((bar.left, bar.y)), self.at((bar.right, bar.y))
-        number = self._number(Note((bar.left + bar.right) / 2, bar.y, bar.text), "ink", 'font-weight="700"')
-        line = _line([(left, y), (right, y)], "ink", 4.5)
-        return f"<g><title>{_safe(bar.tip)}</title>{line}{number}</g>"
+        line = _line([self.at((bar.left, bar.y)), self.at((bar.right, bar.y))], "ink", 4.5)
+        return f"<g><title>{_safe(bar.tip)}</title>{line}</g>"
 
     def _number(self, note: Note, role: str, more: str) -> str:
         x, y = self.at((note.x, note.y))
-        halo = f'stroke="{_LIGHT["ground"]}" stroke-width="4" stroke-opacity="0.8" paint-order="stroke"'
-        return _text((x, y - 7), note.text, role, 15, f'text-anchor="middle" {halo} {more}') if note.text else ""
+        halo = f'stroke="{_LIGHT["ground"]}" stroke-width="3" stroke-opacity="0.8" paint-order="stroke"'
+        return _text((x, y - 7), note.text, role, 15, f'text-anchor="middle" {halo} {more}')
 
     def _rows(self) -> Iterator[str]:
         yield from (self._row(mark) for mark in self.layout.rows if mark.fate != DROPPED)
         yield from (self._row(mark) for mark in self.layout.rows if mark.fate == DROPPED)
+        results = (Note((bar.left + bar.right) / 2, bar.y, bar.text) for bar in self.layout.bars)
+        yield from (self._number(note, "ink", 'font-weight="700"') for note in results if note.text)
         yield from (self._number(note, "muted", "") for note in self.layout.provisional)
 
     def _row(self, mark: Mark) -> str:

@@ -57,7 +57,9 @@ def key(scene: Scene) -> tuple[tuple[str, str], ...]:
     counted = "counted" if scene.outline.values else "read"
     marks = [(COUNTED, counted)]
     if scene.outline.delay is not None:
-        marks += [(LATE, f"late, still {counted}"), (DROPPED, FATES[DROPPED])]
+        marks.append((LATE, f"late, still {counted}"))
+    if scene.closes:
+        marks.append((DROPPED, FATES[DROPPED]))
     if any((reading.placed.fates == ASIDE).any() for reading in scene.every):
         marks.append((ASIDE, FATES[ASIDE]))
     return (*marks, (UPCOMING, FATES[UPCOMING]))
@@ -71,7 +73,8 @@ def caption(scene: Scene, every: int) -> str:
     sample = f"Each mark is one row; 1 row in {every} is drawn, and every dropped one."
     parts = [sample if every > 1 else "Each mark is one row.", *_of_windows(outline)]
     if outline.delay is not None:
-        parts.append("The watermark moves when a batch ends; the hatched side is closed.")
+        closed = "; the hatched side is closed" if scene.closes else " and closes nothing here"
+        parts.append(f"The watermark moves when a batch ends{closed}.")
     return " ".join(parts)
 
 

@@ -48,13 +48,13 @@ PALETTE: dict[str, dict[str, str]] = {
         "second_text": "#c97bf8",
     },
 }
-"""Colour of every role by theme. Marks differ under protan, deutan and tritan vision too; words take the ``_text`` role."""
+"""Colour of every role by theme. Marks differ to colour-blind eyes too; words take the ``_text`` role."""
 
 FONT = "Inter, 'Noto Sans KR', system-ui, sans-serif"
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
-_motion = True
+_settings = {"motion": True}
 
 
 def paint(model: AnyModel, **roles: str) -> AnyModel:
@@ -105,13 +105,11 @@ def _declarations(palette: Mapping[str, str]) -> str:
     return " ".join(f"--sn-{role.replace('_', '-')}: {colour};" for role, colour in palette.items())
 
 
-def set_motion(on: bool) -> None:
+def set_motion(on: bool) -> None:  # noqa: FBT001
     """Say whether pictures may move between two states; ``False`` cuts to the end state."""
-    global _motion
-    _motion = bool(on)
+    _settings["motion"] = bool(on)
 
 
 def motion() -> bool:
     """Return whether pictures may move."""
-    return _motion
-
+    return _settings["motion"]

@@ -17,7 +17,7 @@ class Widget(anywidget.AnyWidget):
         self.on_msg(lambda _, content, buffers: self.hear(content, buffers))
         # ipykernel 7.4 would route answers to the thread of the last cell, where they wait until that cell is done.
         if hasattr(self.comm, "_reply_subshell_for"):
-            self.comm._reply_subshell_for = lambda _data, default: default
+            self.comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001
 
     def hear(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         """Take a message from the browser."""

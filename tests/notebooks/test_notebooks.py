@@ -112,7 +112,7 @@ def test_no_output_is_committed(lesson: str):
 @every_lesson
 def test_a_cell_has_a_readable_id_of_its_own(lesson: str):
     names = [cell.id for cell in read(lesson).cells]
-    number = lesson.split("_")[0]
+    number = lesson.partition("_")[0]
     assert [name for name in names if not re.fullmatch(rf"{number}(-[a-z]+)+", name)] == []
     assert len(set(names)) == len(names)
 

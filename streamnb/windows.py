@@ -1,0 +1,54 @@
+"""sn.window: a window of event time, as a key of group_by or as two columns of select and with_columns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+
+from streamnb.expressions import Expression, as_expr
+from streamnb.time import Duration, Window, duration
+
+START, END = "window_start", "window_end"
+
+
+def window(time: Expression, size: Duration, slide: Duration | None = None, start: Duration = "0s") -> WindowKey:
+    """Give windows of event time: ``[start, end)`` of ``size``, one every ``slide`` (the size, if not given).
+
+    Windows are counted from 1970-01-01 midnight UTC (of a naive column: midnight as it stands) plus ``start``, whatever
+    the time zone. A row with a null time is in no window. Adds the columns ``window_start`` and ``window_end``,
+    as a key of ``group_by`` or among the columns of ``select`` and ``with_columns``; there ``w=sn.window(…)`` names them
+    ``w_start`` and ``w_end``.
+
+    Spark: ``window(timeColumn, windowDuration, slideDuration, startTime)``.
+    """
+    size_us = duration(size, "window")
+    slide_us = size_us if slide is None else duration(slide, "window")
+    return WindowKey(as_expr(time), Window(size_us, slide_us, duration(start, "window")))
+
+
+@dataclass(frozen=True, eq=False)
+class TimeKey(ABC):
+    """A key of ``group_by`` that is an interval of event time, given out as ``window_start`` and ``window_end``."""
+
+    time: nw.Expr
+
+    def grouped(self, plain: type[Any]) -> type[Any]:
+        """Return the node of a group_by with this key; ``plain`` is the usual one."""
+        return plain
+
+    @abstractmethod
+    def describe(self, time: str) -> str:
+        """Return the key as ``explain()`` shows it, over a column named ``time``."""
+
+
+@dataclass(frozen=True, eq=False)
+class WindowKey(TimeKey):
+    """What ``sn.window(…)`` returns."""
+
+    window: Window
+
+    def describe(self, time: str) -> str:
+        return f"window {time} {self.window}"

@@ -1,0 +1,232 @@
+"""Spark itself, asked what it does with a case: memory streams, a manual clock, one session for all."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.spark.frames import frame
+
+Step = dict[str, Any]
+_OPERATORS = {"stateStoreSave": "aggregate", "sessionWindowStateStoreSaveExec": "session_aggregate"}
+_CONF = {
+    "no_data_micro_batches": "spark.sql.streaming.noDataMicroBatches.enabled",
+    "multiple_watermark_policy": "spark.sql.streaming.multipleWatermarkPolicy",
+    "allow_multiple_stateful": "spark.sql.streaming.statefulOperator.allowMultiple",
+    "session_timezone": "spark.sql.session.timeZone",
+}
+_SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.default.parallelism": "1",
+    "spark.log.level": "OFF",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.codegen.wholeStage": "false",  # small batches: compiling them costs more than running them
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.streaming.numRecentProgressUpdates": "5000",
+    "spark.sql.streaming.noDataProgressEventInterval": "1000000000",
+    "spark.sql.streaming.stateStore.maintenanceInterval": "3600s",
+}
+
+
+def start_spark(folder: Path) -> Any:
+    """Return a local session that leaves its files in ``folder``."""
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.master("local[2]").appName("streamnb's oracle")
+    for name, value in _SETTINGS.items():
+        builder = builder.config(name, value)
+    builder = builder.config("spark.sql.warehouse.dir", str(folder / "warehouse"))
+    builder = builder.config("spark.local.dir", str(folder / "local")).config("spark.pyspark.python", sys.executable)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("OFF")
+    return session
+
+
+class Oracle:
+    """Runs cases on one Spark session."""
+
+    def __init__(self, spark: Any) -> None:
+        self.spark, self.jvm, self.session = spark, spark._jvm, spark._jsparkSession
+        scala = self.jvm.scala
+        self.none = getattr(getattr(scala, "None$"), "MODULE$")
+        self.no_options = getattr(getattr(scala.collection.immutable, "Map$"), "MODULE$").empty()
+        streaming = self.jvm.org.apache.spark.sql.execution.streaming
+        self.memory_stream = getattr(getattr(streaming.runtime, "MemoryStream$"), "MODULE$")
+
+    def run(self, case: Mapping[str, Any]) -> list[Step]:
+        """Return, for every step of a case, the batches that Spark ran; ``{"error": …}`` at a step that it refused."""
+        conf = {_CONF[name]: str(value).lower() for name, value in case.get("conf", {}).items() if name in _CONF}
+        before = {name: self.spark.conf.get(name) for name in conf}
+        folder = tempfile.mkdtemp(prefix="streamnb-oracle-")
+        try:
+            self._configure(conf)
+            return _Play(self, case, folder).run()
+        finally:
+            self._configure(before)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _configure(self, conf: Mapping[str, str]) -> None:
+        for name, value in conf.items():
+            self.spark.conf.set(name, value)
+
+    def stream(self, schema: Sequence[Sequence[str]]) -> tuple[Any, Any]:
+        """Return a memory stream of JSON lines, and the frame of its rows."""
+        from pyspark.sql import DataFrame
+        from pyspark.sql import functions as F  # noqa: N812
+
+        source = self.memory_stream.apply(self.session, self.jvm.org.apache.spark.sql.Encoders.STRING())
+        row = F.from_json("value", _ddl(schema), {"mode": "FAILFAST"}).alias("r")
+        return source, DataFrame(source.toDF(), self.spark).select(row).select("r.*")
+
+    def static(self, schema: Sequence[Sequence[str]], rows: Sequence[Sequence[Any]]) -> Any:
+        from pyspark.sql import functions as F  # noqa: N812
+
+        texts = [(name, "string" if kind == "timestamp" else kind) for name, kind in schema]
+        raw = self.spark.createDataFrame([tuple(row) for row in rows], _ddl(texts))
+        return raw.select(*(F.col(name).cast(kind).alias(name) for name, kind in schema))
+
+    def start(self, df: Any, sink: Any, mode: str, folder: str) -> Any:
+        output_mode = getattr(self.jvm.org.apache.spark.sql.streaming.OutputMode, mode.capitalize())()
+        trigger = self.jvm.org.apache.spark.sql.streaming.Trigger.ProcessingTime(0)
+        clock = self.jvm.org.apache.spark.util.ManualClock(0)
+        place = self.jvm.scala.Some(folder)
+        return self.session.streams().startQuery(
+            self.none, self.none, place, df._jdf, self.no_options, sink, output_mode,
+            False, True, trigger, clock, self.none, self.none,  # noqa: FBT003  Spark's own signature
+        )  # fmt: skip
+
+    def sink(self) -> Any:
+        return self.jvm.org.apache.spark.sql.execution.streaming.sources.MemorySink()
+
+
+def _ddl(schema: Sequence[Sequence[str]]) -> str:
+    return ", ".join(f"`{name}` {kind}" for name, kind in schema)
+
+
+class _Play:
+    """One case on one checkpoint folder."""
+
+    def __init__(self, oracle: Oracle, case: Mapping[str, Any], folder: str) -> None:
+        self.oracle, self.case, self.folder = oracle, case, folder
+        self.streams: dict[str, Any] = {}
+        self.inputs: dict[str, Any] = {}
+        for name, source in case["sources"].items():
+            if source.get("kind", "stream") == "stream":
+                self.streams[name], self.inputs[name] = oracle.stream(source["schema"])
+            else:
+                self.inputs[name] = oracle.static(source["schema"], source["rows"])
+        self.query: Any = None
+
+    def run(self) -> list[Step]:
+        from pyspark.errors import PySparkException
+
+        done: list[Step] = []
+        try:
+            self._open(self.case["query"], self.oracle.sink())
+            for step in self.case["steps"]:
+                done.append({"batches": self._step(step)})
+        except PySparkException as error:
+            done.append({"error": str(error)})
+        finally:
+            self._close()
+        return done
+
+    def _open(self, tree: Mapping[str, Any], sink: Any) -> None:
+        self.tree, self.out, self.seen = tree, sink, 0
+        self.df = frame(tree, self.inputs)
+        self.wrapper = self.oracle.start(self.df, sink, self.case["output_mode"], self.folder)
+        self.query = self.wrapper.streamingQuery()
+        self.wrapper.processAllAvailable()
+
+    def _close(self) -> None:
+        if self.query is not None:
+            self.query.stop()
+
+    def _step(self, step: Mapping[str, Any]) -> list[Step]:
+        if "restart" in step:
+            self._restart(step["restart"] if isinstance(step["restart"], dict) else {})
+        else:
+            self._add(step["add"])
+            self.wrapper.processAllAvailable()
+        return self._new_batches()
+
+    def _add(self, rows: Mapping[str, Sequence[Any]]) -> None:
+        """Give all streams their rows in one batch."""
+        to_seq = self.oracle.jvm.org.apache.spark.api.python.PythonUtils.toSeq
+        lock = self.query.awaitProgressLock()
+        lock.lock()
+        try:
+            for name, given in rows.items():
+                columns = [column for column, _ in self.case["sources"][name]["schema"]]
+                lines = [json.dumps(dict(zip(columns, row, strict=True))) for row in given]
+                self.streams[name].addData(to_seq(lines))
+        finally:
+            lock.unlock()
+
+    def _restart(self, how: Mapping[str, Any]) -> None:
+        self._close()
+        entries = sorted((p for p in Path(self.folder, "commits").iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+        lost = how.get("lost_commits", 0)
+        for path in entries[len(entries) - lost :]:
+            path.unlink()
+            path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+        self._open(how.get("query", self.tree), self.oracle.sink() if lost or "query" in how else self.out)
+
+    def _new_batches(self) -> list[Step]:
+        every = self.query.recentProgress()
+        fresh, self.seen = every[self.seen :], len(every)
+        rows = self._rows()
+        found = [json.loads(p.json()) for p in fresh]
+        return [_batch(p, rows.get(p["batchId"])) for p in found if "addBatch" in p["durationMs"]]
+
+    def _rows(self) -> dict[int, list[list[Any]]]:
+        """Return what the sink holds, by batch; in complete mode that is the last batch only."""
+        batches = self.out.getClass().getDeclaredField("batches")
+        batches.setAccessible(True)  # noqa: FBT003
+        held = batches.get(self.out)
+        types = [f.dataType for f in self.df.schema.fields]
+        return {
+            (batch := held.apply(i)).batchId(): [[cell(row.get(n), t) for n, t in enumerate(types)] for row in batch.data()]
+            for i in range(held.size())
+        }
+
+
+def _batch(progress: Mapping[str, Any], rows: list[list[Any]] | None) -> Step:
+    times = {name: at.replace(".000Z", "Z") for name, at in (progress.get("eventTime") or {}).items()}
+    batch = {"batch": progress["batchId"], "in": progress["numInputRows"], "rows": rows}
+    if "watermark" in times:
+        batch["wm"] = times.pop("watermark")
+    return batch | {"event_time": times, "ops": [_operator(o) for o in progress["stateOperators"]]}
+
+
+def _operator(progress: Mapping[str, Any]) -> Step:
+    name = progress["operatorName"]
+    dropped = progress["numRowsDroppedByWatermark"]
+    return {"op": _OPERATORS.get(name, name), "total": progress["numRowsTotal"], "dropped": dropped}
+
+
+def cell(value: Any, kind: Any) -> Any:
+    """Return a cell of a JVM row as JSON has it; the JVM's time zone is UTC."""
+    from pyspark.sql.types import ArrayType, StructType, TimestampType
+
+    if value is None:
+        return None
+    if isinstance(kind, TimestampType):
+        text = re.sub(r"\.?0*$", "", value.toString()) if "." in value.toString() else value.toString()
+        return text.replace(" ", "T") + "Z"
+    if isinstance(kind, StructType):
+        return {f.name: cell(value.get(i), f.dataType) for i, f in enumerate(kind.fields)}
+    if isinstance(kind, ArrayType):
+        return [cell(value.apply(i), kind.elementType) for i in range(value.size())]
+    return value

@@ -1,0 +1,242 @@
+"""Live: what a browser holds is what Python holds, with one message a frame and none that nobody waits for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from bokeh.core.serialization import Buffer, Serialized
+from bokeh.document import Document
+from bokeh.models import ColumnDataSource
+from bokeh.plotting import figure
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamnb.views import live as live_module
+from streamnb.views.live import GIVE_UP, WINDOW, Live
+
+
+class Browser:
+    """A page that shows a Live: it applies frames to a document of its own and answers as ``live.js`` does."""
+
+    def __init__(self, live: Live) -> None:
+        self.live = live
+        self.frames: list[dict] = []
+        self.deaf = False
+        state = live.get_state()
+        self.take_whole(state["document"], state["sequence"])
+        live.send = self.hear
+
+    def take_whole(self, text: bytes, number: int) -> None:
+        self.document = Document.from_json(json.loads(text))
+        self.number = number
+
+    def hear(self, content: dict, buffers: list[bytes]) -> None:
+        if self.deaf:
+            return
+        if content["type"] == "whole":
+            self.take_whole(buffers[0], content["number"])
+        elif content["number"] > self.number + 1:
+            self.say(type="hello", number=self.number)
+        else:
+            self.take_frame(content, buffers)
+
+    def take_frame(self, content: dict, buffers: list[bytes]) -> None:
+        patch = json.loads(buffers[0])
+        binary = [Buffer(name, data) for name, data in zip(content["buffers"], buffers[1:], strict=True)]
+        self.document.apply_json_patch(Serialized(patch, binary))
+        self.number = content["number"]
+        self.frames.append(patch)
+
+    def paint(self) -> None:
+        self.say(type="receipt", number=self.number)
+
+    def say(self, **content: object) -> None:
+        self.live.hear(content, [])
+
+    def columns(self) -> dict[str, list]:
+        (root,) = self.document.roots
+        return {name: list(column) for name, column in root.renderers[0].data_source.data.items()}
+
+    def title(self) -> str:
+        return self.document.roots[0].title.text
+
+
+@pytest.fixture
+def source() -> ColumnDataSource:
+    return ColumnDataSource({"x": [1.0], "y": [1.0]})
+
+
+@pytest.fixture
+def live(source):
+    ground = figure(title="one")
+    ground.scatter("x", "y", source=source)
+    shown = Live(ground)
+    yield shown
+    shown.close()
+
+
+def columns(source: ColumnDataSource) -> dict[str, list]:
+    return {name: list(column) for name, column in source.data.items()}
+
+
+def test_a_frame_is_one_message_with_all_that_changed(live, source):
+    page = Browser(live)
+    source.stream({"x": [2.0], "y": [2.0]})
+    live.model.title.text = "two"
+    assert live.flush()
+    assert len(page.frames) == 1
+    assert (page.columns(), page.title()) == (columns(source), "two")
+
+
+def test_nothing_changed_is_no_message(live):
+    page = Browser(live)
+    assert not live.flush()
+    assert page.frames == []
+
+
+def test_of_several_values_only_the_last_is_sent(live):
+    page = Browser(live)
+    for text in "abc":
+        live.model.title.text = text
+    live.flush()
+    assert [event["new"] for event in page.frames[0]["events"]] == ["c"]
+
+
+def test_rows_that_came_before_or_after_a_replacement_are_not_sent_again(live, source):
+    page = Browser(live)
+    source.stream({"x": [2.0], "y": [2.0]})
+    source.data = {"x": [7.0], "y": [7.0]}
+    source.stream({"x": [8.0], "y": [8.0]})
+    live.flush()
+    assert len(page.frames[0]["events"]) == 1
+    assert page.columns() == {"x": [7.0, 8.0], "y": [7.0, 8.0]}
+
+
+changes = st.lists(st.sampled_from(["assign", "stream", "patch", "column", "title", "flush", "paint", "lose"]), max_size=25)
+
+
+@given(changes=changes)
+@settings(max_examples=60, deadline=None)
+def test_whatever_happens_the_browser_ends_with_what_python_has(changes):
+    source = ColumnDataSource({"x": [0.0], "y": [0.0]})
+    ground = figure(title="start")
+    ground.scatter("x", "y", source=source)
+    live = Live(ground)
+    page = Browser(live)
+    for n, change in enumerate(changes, 1):
+        match change:
+            case "assign":
+                source.data = {"x": [n, n + 0.5], "y": [n, n + 0.5]}
+            case "stream":
+                source.stream({"x": [n], "y": [n]})
+            case "patch":
+                source.patch({"x": [(0, -n)]})
+            case "column":
+                source.data["y"] = [n] * len(source.data["x"])
+            case "title":
+                ground.title.text = str(n)
+            case "flush":
+                live.flush()
+            case "paint":
+                page.paint()
+            case "lose":
+                page.deaf = not page.deaf
+    page.deaf = False
+    page.paint()
+    page.say(type="hello", number=page.number)
+    live.flush()
+    assert (page.columns(), page.title()) == (columns(source), ground.title.text)
+    live.close()
+
+
+def test_a_browser_that_is_behind_gets_no_more_frames_until_it_has_painted(live, source):
+    page = Browser(live)
+    for n in range(WINDOW + 2):
+        source.data = {"x": [n], "y": [n]}
+        live.flush()
+    assert (len(page.frames), live.ready()) == (WINDOW, False)
+    page.paint()
+    assert live.ready()
+    assert live.flush()
+    assert page.columns() == columns(source)
+
+
+def test_without_a_view_one_frame_is_sent_after_a_while(live, source, monkeypatch):
+    page = Browser(live)
+    for n in range(WINDOW + 1):
+        source.data = {"x": [n], "y": [n]}
+        live.flush()
+    now = live_module.time.monotonic()
+    monkeypatch.setattr(live_module.time, "monotonic", lambda: now + GIVE_UP + 0.1)
+    assert live.flush()
+    assert not live.ready()
+    assert len(page.frames) == WINDOW + 1
+
+
+def test_a_receipt_tells_how_long_a_change_took_to_be_painted(live, monkeypatch):
+    page = Browser(live)
+    clock = iter([10.0, 10.0, 10.25])
+    live.model.title.text = "two"
+    monkeypatch.setattr(live_module.time, "monotonic", lambda: next(clock))
+    live.flush(since=10.0)
+    page.paint()
+    assert live.latencies_ms == [250.0]
+
+
+def test_a_lost_frame_is_made_good_by_the_whole(live, source):
+    page = Browser(live)
+    page.deaf = True
+    source.stream({"x": [2.0], "y": [2.0]})
+    live.flush()
+    page.deaf = False
+    live.model.title.text = "two"
+    live.flush()
+    assert (page.columns(), page.title()) == (columns(source), "two")
+
+
+def test_a_browser_that_has_everything_is_sent_nothing(live):
+    page = Browser(live)
+    page.hear = lambda *_: pytest.fail("there was nothing to send")
+    live.send = page.hear
+    page.say(type="hello", number=page.number)
+
+
+def test_a_late_view_gets_the_newest_and_the_first_view_loses_nothing(live, source):
+    first = Browser(live)
+    source.stream({"x": [2.0], "y": [2.0]})
+    late = Document.from_json(json.loads(live.get_state()["document"]))
+    assert list(late.roots[0].renderers[0].data_source.data["x"]) == [1.0, 2.0]
+    assert first.columns() == columns(source)
+
+
+def test_a_gesture_reaches_python_and_does_not_come_back(live, source):
+    page = Browser(live)
+    seen = []
+    source.selected.on_change("indices", lambda _attr, _old, new: seen.append(new))
+    change = {"kind": "ModelChanged", "model": source.selected.ref, "attr": "indices", "new": [0]}
+    page.say(type="gestures", events=[change])
+    assert (source.selected.indices, seen) == ([0], [[0]])
+    assert not live.flush()
+
+
+def test_the_same_key_closes_the_figure_before(source):
+    first, second = Live(figure(), key="same"), Live(figure(), key="same")
+    assert first.comm is None
+    assert second.comm is not None
+    second.close()
+
+
+def test_after_closing_nothing_is_collected(live, source):
+    page = Browser(live)
+    live.close()
+    source.stream({"x": [2.0], "y": [2.0]})
+    assert not live.flush()
+    assert page.frames == []
+
+
+def test_bokehjs_is_held_once_and_again_after_all_widgets_were_closed():
+    one = live_module.BokehJS.shared()
+    assert live_module.BokehJS.shared() is one
+    one.close()
+    assert live_module.BokehJS.shared() is not one
