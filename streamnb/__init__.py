@@ -33,31 +33,51 @@ from streamnb.connect import Sink, Source
 from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, PlanError, QueryError, StreamnbError
 from streamnb.expressions import window_time
 from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, stream
+from streamnb.group_state import GroupState
 from streamnb.learn import data
 from streamnb.ops.join import between
 from streamnb.ops.session import session_window
 from streamnb.query import Query
 from streamnb.registry import queries
 from streamnb.sources.memory import MemorySource, add
+from streamnb.stateful import ExpiredTimerInfo, StatefulProcessor, StatefulProcessorHandle, TimerValues
 from streamnb.time import ManualClock
+from streamnb.variables import ListState, MapState, ValueState
 from streamnb.windows import window
 
 __version__ = "0.1.0"
+
+
+def _show(query: Query) -> None:
+    from streamnb.views.display import show
+
+    show(query)
+
+
+display.show = _show
 
 __all__ = [
     "Aggregate",
     "CheckpointError",
     "ColumnNotFoundError",
     "DataError",
+    "ExpiredTimerInfo",
+    "GroupState",
+    "ListState",
     "ManualClock",
+    "MapState",
     "MemorySource",
     "PlanError",
     "Query",
     "QueryError",
     "Sink",
     "Source",
+    "StatefulProcessor",
+    "StatefulProcessorHandle",
     "StreamFrame",
     "StreamnbError",
+    "TimerValues",
+    "ValueState",
     "add",
     "approx_count_distinct",
     "between",

@@ -110,7 +110,9 @@ class Cells:
         self._read |= dict(zip((cells[i][0] for i in known.nonzero()[0]), entries, strict=True))
 
     def _list(self, group: int) -> dict[Values, Values]:
-        rows = self.table.rows(self.table.of(self._groups[group])) if isinstance(self.table, Shelf) else self._groups[:0]
+        rows = (
+            self.table.rows(self.table.of(self._groups[group])) if isinstance(self.table, Shelf) else self._groups[:0]
+        )
         rests = rows.select(self._rest).rows()
         self._members[group] = {(group, *frozen(rest)): rest for rest in rests}
         self._read |= dict(zip(self._members[group], self._entries(rows), strict=True))

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from streamnb.errors import PlanError, one_of
+from streamnb.ops.apply_in_pandas_with_state import ApplyInPandasWithState
+from streamnb.ops.dedup_step import Deduplication
+from streamnb.ops.drop_duplicates_within_watermark import DropDuplicatesWithinWatermark
 from streamnb.ops.group_by import GroupBy
 from streamnb.ops.join import Join
 from streamnb.ops.limit import Limit
+from streamnb.ops.sort import Sort
+from streamnb.ops.transform_with_state import TransformWithState
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.plan import Node
 
@@ -101,6 +106,46 @@ def joins_of_streams(plan: Node, output_mode: str) -> None:
             )
 
 
+def sort_needs_a_table(plan: Node, output_mode: str) -> None:
+    """A stream has no end, so only a table that is given out whole can be put in order."""
+    for node in plan.walk():
+        if isinstance(node, Sort) and (output_mode != "complete" or not _aggregated(node)):
+            raise PlanError(
+                f"query: {node.describe()!r} in {output_mode} mode needs rows that have not come yet; sort above an "
+                "aggregation with output_mode='complete', or sort the result.",
+                code="SORT_WITHOUT_COMPLETE",
+            )
+
+
+def within_watermark_needs_one(plan: Node, output_mode: str) -> None:  # noqa: ARG001
+    """How long a key is remembered is the delay of a watermark."""
+    for node in plan.walk():
+        if isinstance(node, DropDuplicatesWithinWatermark) and not node.event_times:
+            raise PlanError(
+                f"query: {node.describe()!r} remembers a key for the delay of a watermark, and its rows have no column "
+                "with one; declare with_watermark before it and keep that column, or use drop_duplicates.",
+                code="DEDUP_WITHOUT_WATERMARK",
+            )
+
+
+def duplicates_of_final_rows(plan: Node, output_mode: str) -> None:
+    """Rows of an aggregation that is not done yet would count as late above it."""
+    for node in plan.walk():
+        by_time = isinstance(node, DropDuplicatesWithinWatermark) or (
+            isinstance(node, Deduplication) and bool(set(node.columns) & set(node.event_times))
+        )
+        if by_time and _aggregated(node) and output_mode != "append":
+            raise PlanError(
+                f"query: {node.describe()!r} goes by event time, and in {output_mode} mode the aggregation below gives "
+                "out rows that are behind the watermark; use output_mode='append'.",
+                code="TWO_AGGREGATIONS",
+            )
+
+
+def _aggregated(node: Node) -> bool:
+    return any(isinstance(below, GroupBy) for below in node.walk())
+
+
 def one_event_time(plan: Node, output_mode: str) -> None:  # noqa: ARG001
     """An operator that keeps state forgets by one event time."""
     for node in plan.walk():
@@ -115,11 +160,81 @@ def one_event_time(plan: Node, output_mode: str) -> None:  # noqa: ARG001
 
 
 OF_TIME = (one_watermark, one_event_time)
+
+
+def state_in_the_mode_of_the_query(plan: Node, output_mode: str) -> None:
+    """A function with a state gives out in one mode; that is the query's, or append below an aggregation."""
+    aggregates = [node for node in plan.walk() if isinstance(node, GroupBy)]
+    for node in plan.walk():
+        if isinstance(node, ApplyInPandasWithState) and aggregates:
+            _appends_to_an_aggregation(node)
+        elif isinstance(node, ApplyInPandasWithState | TransformWithState) and node.output_mode not in {
+            None,
+            output_mode,
+        }:
+            raise _state_mode(
+                f"{node.verb} with output_mode={node.output_mode!r} in a query in {output_mode} mode; name the same twice."
+            )
+
+
+def _appends_to_an_aggregation(node: ApplyInPandasWithState) -> None:
+    if node.output_mode != "append":
+        raise _state_mode(
+            f"{node.verb} in update mode beside an aggregation, which would count every new version of a row; "
+            "use output_mode='append' in both."
+        )
+    if any(isinstance(below, GroupBy) for below in node.walk()):
+        raise _state_mode(f"{node.verb} above an aggregation; use transform_with_state, which may stand there.")
+
+
+def one_function_with_state(plan: Node, output_mode: str) -> None:  # noqa: ARG001
+    """Spark runs one applyInPandasWithState a query."""
+    if sum(isinstance(node, ApplyInPandasWithState) for node in plan.walk()) > 1:
+        raise PlanError(
+            "query: two apply_in_pandas_with_state in one query; use transform_with_state, which may be chained.",
+            code="TWO_STATES",
+        )
+
+
+def no_state_above_lost_time(plan: Node, output_mode: str) -> None:
+    """What comes late or changes must not be taken for new rows by an operator with state above it."""
+    for node in plan.walk():
+        if not node.remembers or node.verb in {"limit", "drop_duplicates"}:
+            continue
+        below = [n for i in node.inputs for n in i.walk()]
+        if any(isinstance(n, ApplyInPandasWithState) and n.timeout == "event" for n in below):
+            raise PlanError(
+                f"query: {node.verb} stands above apply_in_pandas_with_state, which gives out rows when the watermark "
+                "has passed them, too late for it; use transform_with_state with event_time_column.",
+                code="TWO_STATES",
+            )
+        if (
+            isinstance(node, TransformWithState)
+            and output_mode != "append"
+            and any(isinstance(n, GroupBy) for n in below)
+        ):
+            raise PlanError(
+                f"query: {node.verb} above an aggregation would take every new version of a group for a new row in "
+                f"{output_mode} mode; use output_mode='append'.",
+                code="TWO_AGGREGATIONS",
+            )
+
+
+def _state_mode(wrong: str) -> PlanError:
+    return PlanError(f"query: {wrong}", code="STATE_OUTPUT_MODE")
+
+
 RULES: tuple[Callable[[Node, str], None], ...] = (
     *OF_TIME,
     append_needs_an_end,
     complete_needs_a_table,
     one_aggregation_unless_append,
     no_limit_in_update,
+    sort_needs_a_table,
+    within_watermark_needs_one,
+    duplicates_of_final_rows,
     joins_of_streams,
+    one_function_with_state,
+    state_in_the_mode_of_the_query,
+    no_state_above_lost_time,
 )

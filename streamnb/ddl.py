@@ -10,7 +10,14 @@ import polars as pl
 from streamnb.errors import PlanError
 from streamnb.schema import Schema, polars_schema, polars_type
 
-_SPARK = {"bigint": "int64", "integer": "int64", "smallint": "int16", "short": "int16", "tinyint": "int8", "byte": "int8"}
+_SPARK = {
+    "bigint": "int64",
+    "integer": "int64",
+    "smallint": "int16",
+    "short": "int16",
+    "tinyint": "int8",
+    "byte": "int8",
+}
 _OPEN, _CLOSE = "<[(", ">])"
 
 

@@ -8,14 +8,21 @@ from collections.abc import Iterable
 CODES: dict[str, str] = {
     "AGGREGATE_INVALID": "an aggregation lists something that is not an aggregate, or nothing at all",
     "APPEND_WITHOUT_WATERMARK": "append mode above an aggregation needs a watermark on a grouping time",
+    "CHECKPOINT_SOURCES": "a query goes on from a checkpoint with as many sources as it was made with",
+    "CHECKPOINT_STATE": "a query goes on from a checkpoint with the keys and aggregates it was made with",
     "COLUMN_NOT_FOUND": "a named column is not there",
     "COLUMN_DUPLICATE": "two columns would have the same name",
     "COMPLETE_WITHOUT_AGGREGATION": "complete mode needs an aggregation",
+    "DEDUP_WITHOUT_WATERMARK": "drop_duplicates_within_watermark needs a watermark on its stream",
     "DURATION_INVALID": "a duration cannot be read, is negative, or has months",
+    "EVENT_TIME_WITHOUT_WATERMARK": "timeouts by event time, and an event time given out, need a watermark below",
     "EVENT_TIME_TYPE": "event time must be a datetime column",
     "EXPRESSION_INVALID": "an expression fails on the columns that are there",
+    "JOIN_ASOF_STREAM": "join_asof takes a table on the right, not a stream",
     "JOIN_OUTPUT_MODE": "joins of two streams run in append mode, inner ones in update mode too",
+    "JOIN_STATIC_SIDE": "a join with a table cannot give out the table's unmatched rows",
     "JOIN_WITHOUT_EQUALITY": "two streams are joined by equal columns",
+    "KEYS_MISSING": "state of one's own is kept per key",
     "LIMIT_IN_UPDATE": "limit runs in append mode, or on a sorted complete table",
     "MULTIPLE_EVENT_TIMES": "an operator with state goes by one event time",
     "OPTION_INVALID": "an argument has a value that is not one of its choices",
@@ -23,8 +30,11 @@ CODES: dict[str, str] = {
     "SCHEMA_INVALID": "a schema names a type that is not known",
     "SCHEMA_MISMATCH": "two inputs that must have the same columns differ",
     "SESSION_WITHOUT_KEY": "a session window needs another grouping key beside it",
+    "SORT_WITHOUT_COMPLETE": "sort orders a complete table above an aggregation",
     "SOURCE_MISSING": "a query needs at least one streaming source",
+    "STATE_OUTPUT_MODE": "an operator with state of one's own gives out in the query's output mode",
     "TWO_AGGREGATIONS": "two stateful operators in a row run in append mode only",
+    "TWO_STATES": "apply_in_pandas_with_state stands alone among the operators with state",
     "TWO_WINDOWS": "one group_by takes one window",
     "WATERMARK_REDEFINED": "one stream has one watermark",
     "WINDOW_INVALID": "a window's size, slide or start do not fit together",
@@ -61,6 +71,10 @@ class DataError(StreamnbError, ValueError):
 
 class CheckpointError(StreamnbError):
     """A checkpoint that is damaged, in use, or belongs to another query."""
+
+
+class CheckpointMismatchError(CheckpointError, PlanError):
+    """A query that cannot go on from a checkpoint: other sources, keys or aggregates."""
 
 
 class QueryError(StreamnbError):

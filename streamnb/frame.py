@@ -10,14 +10,18 @@ import polars as pl
 
 from streamnb.explain import explain
 from streamnb.ops.columns import drop, rename
+from streamnb.ops.drop_duplicates import distinct, drop_duplicates
+from streamnb.ops.drop_duplicates_within_watermark import drop_duplicates_within_watermark
 from streamnb.ops.explode import explode
 from streamnb.ops.filter import filter as filter_
 from streamnb.ops.group_by import group_by
 from streamnb.ops.join import join
+from streamnb.ops.join_asof import join_asof
 from streamnb.ops.limit import limit
 from streamnb.ops.map_batches import map_batches
 from streamnb.ops.read import Read
 from streamnb.ops.select import select, with_columns
+from streamnb.ops.sort import sort
 from streamnb.ops.union import union
 from streamnb.ops.with_watermark import with_watermark
 from streamnb.ops.with_window import with_window
@@ -59,7 +63,12 @@ class StreamFrame:
     map_batches = map_batches
     union = union
     limit = limit
+    sort = sort
+    distinct = distinct
+    drop_duplicates = drop_duplicates
+    drop_duplicates_within_watermark = drop_duplicates_within_watermark
     join = join
+    join_asof = join_asof
     with_watermark = with_watermark
     with_window = with_window
     group_by = group_by
@@ -96,6 +105,8 @@ class StreamFrame:
             ``sn.ManualClock()`` for tests and lessons.
         no_data_batches
             False: state waits for the next input instead of ending in a batch without input.
+        checkpoint
+            A folder: a query opened on it again goes on where the last one ended, after a crash too.
         multiple_stateful
             False: one watermark for late rows and for state, for all operators at once, as Spark before 3.4 had it.
         """

@@ -15,11 +15,15 @@ from streamnb.schema import as_rows, polars_schema
 
 @dataclass(frozen=True)
 class Planned:
-    """The next batch's input: where every source will be, and when (microseconds; None: now)."""
+    """The next batch's input: where every source will be, and when (microseconds; None: now).
+
+    ``replayed`` tells that the time is a replay's, not the clock's.
+    """
 
     offsets: Mapping[int, Offset]
     time: int | None
     has_data: bool = True
+    replayed: bool = False
 
 
 class Inputs:
@@ -43,7 +47,7 @@ class Inputs:
         times = [unit.time for unit in units.values() if unit.time is not None]
         horizon = min(times, default=None)
         taken = {n: u for n, u in units.items() if u.time is None or horizon is None or u.time <= horizon}
-        return Planned(self.offsets | {n: unit.end for n, unit in taken.items()}, horizon)
+        return Planned(self.offsets | {n: unit.end for n, unit in taken.items()}, horizon, replayed=horizon is not None)
 
     def all_at_once(self) -> Planned | None:
         """Return everything that is there as one batch."""

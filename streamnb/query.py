@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
@@ -12,6 +15,7 @@ import polars as pl
 
 from streamnb import display, registry
 from streamnb.check import check
+from streamnb.checkpoint import Checkpoint, Intent
 from streamnb.connect import PolarsSink, Sink
 from streamnb.errors import PlanError, QueryError, StreamnbError
 from streamnb.graph import Graph
@@ -52,6 +56,7 @@ class Query(Looking):
         clock: Clock | None = None,
         no_data_batches: bool = True,
         multiple_stateful: bool = True,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> None:
         check(plan, output_mode, multiple_stateful=multiple_stateful)
         if watermark_policy not in {"min", "max"}:
@@ -66,8 +71,12 @@ class Query(Looking):
         self._memory = Memory()
         self._sink = _as_sink(sink)
         self._tables = [table for step in self._graph.steps for table in step.tables]
-        start = Point(-1, dict(self._inputs.offsets), self._watermark.snapshot(), (), 0)
+        self._again: Planned | None = None  # a batch that was begun and not finished: the same rows again
+        self._checkpoint = None if checkpoint is None else self._take_over(checkpoint)
+        done = self._recovered(self._checkpoint) if self._checkpoint else -1
+        start = Point(done, dict(self._inputs.offsets), self._watermark.snapshot(), (), 0)
         self._history = History(self._tables, start)
+        self._first_id = done + 1
         self._trace: list[Trace] = []
         self._progress: list[Progress] = []
         self._lock = threading.RLock()
@@ -91,7 +100,7 @@ class Query(Looking):
         with self._lock:
             self._ready()
             planned = self._inputs.all_at_once() if self._trigger == "once" else self._inputs.plan()
-            progress = self._run(planned or self._without_data())
+            progress = self._run(self._again or planned or self._without_data(self._clock.now()))
         self._changed()
         return progress
 
@@ -100,22 +109,21 @@ class Query(Looking):
 
         Spark: ``processAllAvailable``. With ``trigger="available_now"`` or ``"once"`` the query stops after that.
         """
-        targets = self._inputs.latest()
-        while self._run_towards(targets) is not None:
+        targets, now = self._inputs.latest(), self._clock.now()
+        while self._run_towards(targets, now) is not None:
             self._changed()
         self._changed()
         if self._trigger in _TRIGGERS:
             self.stop()
         return self
 
-    def _run_towards(self, targets: Mapping[int, Any]) -> Progress | None:
+    def _run_towards(self, targets: Mapping[int, Any], now: int) -> Progress | None:
         with self._lock:
             self._ready()
             if self._trigger == "once":
-                planned = self._inputs.all_at_once()
-                return self._run(planned if not self._trace else None)
-            whole = self._trigger == "available_now"
-            return self._run(self._inputs.plan(targets, whole=whole) or self._without_data())
+                return self._run(None if self._trace else self._again or self._inputs.all_at_once())
+            planned = self._again or self._inputs.plan(targets, whole=self._trigger == "available_now")
+            return self._run(planned or self._without_data(now))
 
     def play(self, every: Duration | None = None) -> Self:
         """Go on by itself, a step every ``every`` (the trigger's interval, or 200 ms), in a thread of its own.
@@ -138,6 +146,8 @@ class Query(Looking):
         """End the query; what it did can still be looked at. When this returns, nothing of it runs any more."""
         self._player.close()
         self._stopped = True
+        if self._checkpoint is not None:
+            self._checkpoint.close()
         self._changed()
         return self
 
@@ -161,7 +171,10 @@ class Query(Looking):
                     f"rewind: batch {to} is not there; batches {self._history.first_id} "
                     f"to {self._history.last.batch_id} are."
                 )
+            if self._checkpoint is not None:
+                self._checkpoint.rewind(to)
             self._restore(to)
+            self._again = None
         self._changed()
         return self
 
@@ -182,11 +195,11 @@ class Query(Looking):
         if self._stopped:
             raise QueryError(f"query {self.name!r}: it is stopped; make a new one with frame.query().")
 
-    def _without_data(self) -> Planned | None:
-        time = self._clock.now() if self._replayed is None else self._replayed
+    def _without_data(self, now: int) -> Planned | None:
+        time = now if self._replayed is None else self._replayed
         allowed = self._no_data and self._trigger != "once" and self._trace
         return (
-            Planned(self._inputs.offsets, self._replayed, has_data=False) if allowed and self._graph.due(time) else None
+            Planned(self._inputs.offsets, self._replayed, has_data=False, replayed=self._replayed is not None) if allowed and self._graph.due(time) else None
         )
 
     def _run(self, planned: Planned | None) -> Progress | None:
@@ -197,10 +210,12 @@ class Query(Looking):
         batch_id = self._history.last.batch_id + 1
         batch = Batch(pl.DataFrame(), id=batch_id, time=self._clock.now() if planned.time is None else planned.time)
         started = time.perf_counter()
+        self._log_intent(planned, batch)
         rows = self._inputs.read(planned.offsets)
         read = time.perf_counter()
         out = self._graph.run(rows, batch)
         computed = time.perf_counter()
+        self._log_state(batch_id)
         self._write(batch_id, out.rows)
         seconds = {"get_batch": read - started, "add_batch": computed - read, "sink": time.perf_counter() - computed}
         progress = progress_of(
@@ -212,9 +227,44 @@ class Query(Looking):
             seconds=seconds,
             written=len(out.rows),
         )
-        self._replayed = planned.time
+        self._replayed = planned.time if planned.replayed else None
         self._commit(planned, batch, out, rows, progress)
         return progress
+
+    # -- the checkpoint
+
+    def _take_over(self, path: str | os.PathLike[str]) -> Checkpoint:
+        """Open a checkpoint; an older query of this process that holds it is stopped."""
+        for other in registry.queries():
+            if other._checkpoint is not None and other._checkpoint.path.resolve() == Path(path).resolve():
+                other.stop()
+                display.say(f"query {other.name!r}: stopped, its checkpoint {path} is taken over.")
+        return Checkpoint(path)
+
+    def _recovered(self, checkpoint: Checkpoint) -> int:
+        """Stand where the checkpoint stands; return the last batch done."""
+        found = checkpoint.open(self._tables, len(self._inputs.sources))
+        if found is None:
+            return -1
+        self._watermark.recover(found.late, found.watermark, found.policy)
+        if found.offsets is not None:
+            self._inputs.rewind(dict(enumerate(found.offsets)))
+        if found.again is not None:
+            again = found.again
+            self._again = Planned(dict(enumerate(again.offsets)), again.time, again.has_data, again.replayed)
+        return found.done
+
+    def _log_intent(self, planned: Planned, batch: Batch) -> None:
+        self._again = replace(planned, time=batch.time)
+        if self._checkpoint is not None:
+            offsets = [planned.offsets[n] for n in range(len(self._inputs.sources))]
+            current, policy = self._watermark.current, self._watermark.policy
+            intent = Intent(offsets, batch.time, planned.replayed, current, planned.has_data, policy)
+            self._checkpoint.begin(batch.id, intent)
+
+    def _log_state(self, batch_id: int) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint.keep(batch_id, self._tables, [table.pending() for table in self._tables])
 
     def _write(self, batch_id: int, rows: pl.DataFrame) -> None:
         self._memory.write_polars(batch_id, rows, self._mode)
@@ -238,18 +288,21 @@ class Query(Looking):
     ) -> None:
         trace = trace_of(batch, self._graph, rows, out.rows, has_data=planned.has_data)
         self._watermark.advance()
+        if self._checkpoint is not None:
+            self._checkpoint.commit(batch.id, self._watermark.current)
         self._trace.append(trace)
         self._progress.append(progress)
         self._inputs.commit(planned.offsets)
         self._history.commit(batch.id, dict(planned.offsets), self._watermark.snapshot())
-        self._broken = False
+        self._again, self._broken = None, False
 
     def _restore(self, batch_id: int) -> None:
         point = self._history.restore(batch_id)
         self._watermark.restore(point.watermark)
         self._inputs.rewind(point.offsets)
         self._memory.forget_after(batch_id)
-        del self._trace[batch_id + 1 :], self._progress[batch_id + 1 :]
+        kept = batch_id + 1 - self._first_id
+        del self._trace[kept:], self._progress[kept:]
         self._broken = self._done = False
         self._exception = None
 
@@ -298,8 +351,8 @@ class Query(Looking):
         batches = len(self._trace)
         return f"Query {self.name!r}: {self.status}, {batches} batches, watermark {self.watermark}"
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return display.bundle(self)
+    def _ipython_display_(self) -> None:
+        display.show(self)
 
 
 def collect(plan: Node) -> pd.DataFrame:

@@ -164,9 +164,13 @@ class StateTable:
 
     # -- one batch to the next
 
+    def pending(self) -> Changes:
+        """Return what this batch has changed so far."""
+        return Changes(_joined(self._upserted, self._frame), _joined(self._removed, self._frame))
+
     def commit(self) -> Changes:
         """Close the batch: return what it changed, and start counting anew."""
-        changes = Changes(_joined(self._upserted, self._frame), _joined(self._removed, self._frame))
+        changes = self.pending()
         self._upserted, self._removed = [], []
         return changes
 

@@ -86,7 +86,7 @@ def side_by_side(
     rows: pl.DataFrame, positions: Positions, table: pl.DataFrame, slots: Positions, names: Mapping[str, str]
 ) -> pl.DataFrame:
     """Return the rows at ``positions`` beside the table's rows at ``slots``; slot -1 stands for nulls."""
-    there = table.select(names).rename(names)
+    there = table.select(*names).rename(names)
     matched = there[slots] if (slots >= 0).all() else there.clear(1).vstack(there)[slots + 1]
     return rows[positions].hstack(matched)
 

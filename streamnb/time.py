@@ -193,8 +193,7 @@ class Watermark:
 
     def __init__(self, policy: str = "min", *, single: bool = False) -> None:
         self._late, self.current = 0, 0
-        self.single = single
-        self._policy = min if policy == "min" else max
+        self.single, self.policy = single, policy
         self._candidates: list[int] = []
 
     @property
@@ -228,11 +227,18 @@ class Watermark:
 
     def next(self) -> int:
         """Return the watermark that the next batch will run with."""
-        return max(self.current, self._policy(self._candidates)) if self._candidates else 0
+        if not self._candidates:
+            return 0
+        return max(self.current, (min if self.policy == "min" else max)(self._candidates))
 
     def advance(self) -> None:
         """Go on to the next batch."""
         self._late, self.current = self.current, self.next()
+
+    def recover(self, late: int, current: int, policy: str) -> None:
+        """Go on from a checkpoint, which keeps the watermark and the policy, not what each input asked for."""
+        self._late, self.current, self.policy = late, current, policy
+        self._candidates = [0] * len(self._candidates)
 
     def snapshot(self) -> tuple[int, ...]:
         return self._late, self.current, *self._candidates

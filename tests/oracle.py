@@ -1,4 +1,4 @@
-"""The oracle: Spark's rules for windowed aggregation, written anew in plain pandas, one row at a time.
+"""The oracle: Spark's rules for windowed aggregation, written anew in plain Python and pandas, one row at a time.
 
 It knows nothing of the engine: no partial aggregates, no state tables. Every group keeps all of its rows, and every
 answer is computed from them again. What it says is the specification that `test_laws.py` holds the engine to.
@@ -16,7 +16,8 @@ import pandas as pd
 
 Row = dict[str, Any]
 EPOCH = pd.Timestamp(0)
-AGGREGATES: dict[str, Callable[[pd.DataFrame, tuple[str, ...]], Any]] = {}
+Columns = Mapping[str, list[Any]]
+AGGREGATES: dict[str, Callable[[Columns, tuple[str, ...]], Any]] = {}
 
 
 # -- aggregates: from all rows of a group to a value
@@ -92,16 +93,21 @@ def approx_count_distinct(values: list[Any]) -> int:
     return len(set(values))
 
 
-AGGREGATES["rows"] = lambda rows, _: len(rows)
+@aggregate
+def span(values: list[Any]) -> Any:
+    return float(max(values) - min(values)) if values else None
+
+
+AGGREGATES["rows"] = lambda rows, _: len(rows[""])
 AGGREGATES["first"] = lambda rows, columns: next(iter(rows[columns[0]]), None)
-AGGREGATES["last"] = lambda rows, columns: next(iter(reversed(list(rows[columns[0]]))), None)
+AGGREGATES["last"] = lambda rows, columns: next(reversed(rows[columns[0]]), None)
 AGGREGATES["first_known"] = lambda rows, columns: next(iter(_known(rows[columns[0]])), None)
-AGGREGATES["last_known"] = lambda rows, columns: next(iter(reversed(_known(rows[columns[0]]))), None)
+AGGREGATES["last_known"] = lambda rows, columns: next(reversed(_known(rows[columns[0]])), None)
 AGGREGATES["min_by"] = lambda rows, columns: _by(rows, columns, min)
 AGGREGATES["max_by"] = lambda rows, columns: _by(rows, columns, max)
 
 
-def _by(rows: pd.DataFrame, columns: tuple[str, ...], best: Callable[[Iterable[Any]], Any]) -> Any:
+def _by(rows: Columns, columns: tuple[str, ...], best: Callable[[Iterable[Any]], Any]) -> Any:
     pairs = [pair for pair in zip(rows[columns[0]], rows[columns[1]], strict=True) if pair[1] is not None]
     wanted = best(by for _, by in pairs) if pairs else None
     return next((value for value, by in pairs if by == wanted), None)
@@ -244,14 +250,10 @@ class Groups(Operator):
     def _answer(self, key: tuple[Any, ...]) -> Row:
         names = [*(("window_start", "window_end") if self.windows else ()), *self.keys]
         rows = self.groups[key]
-        table = pd.DataFrame({c: pd.Series([r[c] for r in rows], dtype=object) for c in self._columns()})
-        if not self._columns():
-            table = pd.DataFrame(index=range(len(rows)))
+        columns = {column: [row[column] for row in rows] for _, *of in self.aggregates.values() for column in of}
+        table = {"": rows, **columns}
         values = {name: AGGREGATES[how](table, tuple(of)) for name, (how, *of) in self.aggregates.items()}
         return dict(zip(names, key, strict=True)) | values
-
-    def _columns(self) -> list[str]:
-        return sorted({column for _, *of in self.aggregates.values() for column in of})
 
     def asks(self) -> bool:
         return self.mode in {"append", "update"} and self.watermarked

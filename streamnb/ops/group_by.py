@@ -14,7 +14,9 @@ from streamnb.errors import PlanError
 from streamnb.expressions import Expression, native, outcome, plain_column, window_time
 from streamnb.folds import Fold
 from streamnb.ops.aggregate_step import AggregateStep
+from streamnb.ops.apply_in_pandas_with_state import apply_in_pandas_with_state
 from streamnb.ops.folding import FoldStep
+from streamnb.ops.transform_with_state import transform_with_state
 from streamnb.plan import EventTime, Node, Opening
 from streamnb.time import Window
 from streamnb.windows import END, START, TimeKey, WindowKey
@@ -41,10 +43,13 @@ def group_by(self: StreamFrame, *keys: Expression | TimeKey, **named: Expression
 
 @dataclass(frozen=True, eq=False)
 class Grouped:
-    """Rows by key, waiting for ``agg``."""
+    """Rows by key, waiting for ``agg`` or a function of one's own."""
 
     frame: StreamFrame
     keys: tuple[Expression | TimeKey, ...]
+
+    apply_in_pandas_with_state = apply_in_pandas_with_state
+    transform_with_state = transform_with_state
 
     def agg(self, **aggregates: object) -> StreamFrame:
         """Compute aggregates per group, such as ``agg(n=sn.count(), total=sn.sum("v"))``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from streamnb.errors import PlanError
-from streamnb.expressions import conjuncts, native, outcome
+from streamnb.expressions import conjuncts, native, needed, outcome
 from streamnb.plan import Batch, Node, Opening, Step
 from streamnb.static import Positions, Static, common_type, names_beside, side_by_side, with_unmatched
 
@@ -122,15 +122,11 @@ class JoinStatic(Node):
         right = [name for _, name in self.keys]
         return bool(right) and self.table.sample.select(right).is_unique().all()
 
-    def conditions_on_the_stream(self) -> Iterator[nw.Expr]:
-        """Yield what a row of the stream must meet to come out at all, whatever the table holds."""
-        if self.how in {"left", "anti"}:
-            return
-        for name, _ in self.keys:
-            yield ~nw.col(name).is_null()
-        for part in conjuncts(self.where) if self.where is not None else ():
-            if set(native(part).meta.root_names()) <= set(self.inputs[0].schema):
-                yield part
+    def needed(self, side: int) -> list[str]:
+        """Return the columns of the stream that must not be null for a match; ``side`` is 0, the stream's."""
+        compared = set[str]().union(*map(needed, conjuncts(self.where))) if self.where is not None else set()
+        keys = {left for left, _ in self.keys}
+        return [name for name in self.inputs[side].schema if name in keys | compared]
 
     def open(self, opening: Opening) -> Step:
         return _Step(self)

@@ -10,6 +10,7 @@ import polars as pl
 
 from streamnb.errors import PlanError
 from streamnb.plan import Batch, Node, Opening, Step
+from streamnb.progress import StepTrace
 from streamnb.state import EXPIRES, StateTable
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Limit(Node):
         return self.inputs[0].schema
 
     def open(self, opening: Opening) -> Step:
-        return _Step(self.n, whole=opening.output_mode == "complete")
+        aggregated = any(node.key is not None for node in self.walk())
+        return _Step(self.n, whole=opening.output_mode == "complete" and aggregated)
 
     def describe(self) -> str:
         return f"limit {self.n}"
@@ -56,10 +58,26 @@ class _Step(Step):
 
     def on_batch(self, *batches: Batch) -> Batch:
         (batch,) = batches
+        if self.whole:
+            return batch.with_rows(batch.rows.head(self.n))
         slots = self.table.find(self.counter)
-        passed = 0 if self.whole or slots[0] < 0 else self.table.rows(slots)["passed"][0]
+        passed = 0 if slots[0] < 0 else self.table.rows(slots)["passed"][0]
         rows = batch.rows.head(self.n - passed)
-        if len(rows) and not self.whole:
+        if len(rows):
             now = {"counter": 0, "passed": passed + len(rows), EXPIRES: None}
             self.table.upsert(pl.DataFrame([now], schema=self.table.schema), slots)
-        return batch.with_rows(rows)
+        return batch.with_rows(rows, self._trace(batch, rows))
+
+    def _trace(self, batch: Batch, rows: pl.DataFrame) -> StepTrace:
+        return StepTrace(
+            operator="limit",
+            rows=batch.rows,
+            late=None,
+            changed=lambda: self.table.frame().select("passed") if len(rows) else pl.DataFrame(),
+            removed=pl.DataFrame,
+            late_watermark=batch.late_watermark,
+            eviction_watermark=batch.eviction_watermark,
+            num_rows_total=len(self.table),
+            num_rows_updated=int(len(rows) > 0),
+            memory_used_bytes=self.table.nbytes,
+        )

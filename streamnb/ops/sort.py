@@ -60,7 +60,7 @@ class Sort(Node):
 
     def describe(self) -> str:
         ways = zip(map(native, self.by), self.descending, strict=True)
-        return f"sort {', '.join(f'{e.meta.output_name()}{" descending" if down else ""}' for e, down in ways)}"
+        return f"sort {', '.join(e.meta.output_name() + ' descending' * down for e, down in ways)}"
 
 
 class _Step(Step):

@@ -1,7 +1,7 @@
 // Buttons, slider and numbers. Everything shown is set as text; every gesture is one command to the kernel.
 
 const DRAG_PAUSE_MS = 30;
-const KEYS = { ArrowLeft: "back", ArrowRight: "step", " ": "step", Home: "first", End: "last", p: "toggle", P: "toggle" };
+const KEYS = { ArrowLeft: "back", ArrowRight: "step", " ": "step", Home: "first", End: "last", p: "toggle", };
 const FRACTIONS = { 0.25: "¼", 0.5: "½" };
 
 function make(tag, attributes = {}, ...children) {
@@ -95,14 +95,17 @@ class Panel {
     this.model.send({ command, value });
   }
 
-  // The window hears a key before JupyterLab does. Keys with Ctrl, Alt or Meta stay JupyterLab's.
+  // The window hears a key before JupyterLab does. What is pressed here must not cut or delete the cell behind it;
+  // Ctrl+S, Shift+Enter and Escape stay JupyterLab's.
   key(event) {
+    const { key, target } = event;
     const area = this.el.closest(".sn-dashboard") ?? this.el;
-    if (!area.contains(event.target)) return;
-    const plain = !event.ctrlKey && !event.altKey && !event.metaKey && !event.shiftKey;
-    area.toggleAttribute("data-lm-suppress-shortcuts", plain && event.key !== "Escape");
-    const command = KEYS[event.key];
-    if (!plain || !command || hasOwnUse(event.target, event.key)) return;
+    if (!area.contains(target)) return;
+    const plain = !event.ctrlKey && !event.altKey && !event.metaKey;
+    const theirs = key === "Escape" || (event.shiftKey && key === "Enter");
+    target.toggleAttribute("data-lm-suppress-shortcuts", plain && !theirs);
+    const command = KEYS[key];
+    if (!plain || event.shiftKey || !command || hasOwnUse(target, key)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     this.press(command);
@@ -167,7 +170,7 @@ class Panel {
 
 // Space presses a focused button and opens a list; arrows, Home and End move in a list.
 function hasOwnUse(target, key) {
-  if (target.tagName === "SELECT") return key.toLowerCase() !== "p";
+  if (target.tagName === "SELECT") return key !== "p";
   return ["BUTTON", "SUMMARY"].includes(target.tagName) && key === " ";
 }
 

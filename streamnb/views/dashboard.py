@@ -14,7 +14,7 @@ from streamnb.views.cursor import cursor_of
 from streamnb.views.live import Live
 from streamnb.views.pacer import Pacer
 from streamnb.views.plane_figure import Plane
-from streamnb.views.plane_svg import paint_svg
+from streamnb.views.plane_svg import svg
 from streamnb.views.still import Still
 from streamnb.views.table import Table, html
 
@@ -167,7 +167,7 @@ class Dashboard:
 
     def _still_plane(self) -> str:
         with self.live.lock:
-            return paint_svg(self.plane._lay_out(self.at))  # noqa: SLF001
+            return svg(self.query, self.at)
 
     def _still_table(self) -> str:
         if self.at < 0:

@@ -15,8 +15,6 @@ from bokeh.core.json_encoder import serialize_json
 from bokeh.document import Document
 from bokeh.document.events import (
     ColumnDataChangedEvent,
-    ColumnsPatchedEvent,
-    ColumnsStreamedEvent,
     DocumentChangedEvent,
     DocumentPatchedEvent,
     ModelChangedEvent,
@@ -114,11 +112,7 @@ class Live(Widget):
         if event.setter is self or not isinstance(event, DocumentPatchedEvent):
             return
         with self.lock:
-            if _replaces(event):
-                self._pending = [e for e in self._pending if _target(e) != _target(event)]
-            elif _is_part(event) and any(_replaces(e) and _target(e) == _target(event) for e in self._pending):
-                return  # the full data is read when it is sent, so it has this part already
-            self._pending.append(event)
+            self._pending = _merged(self._pending, event)
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
         """Return the state for a browser, with the document as it is at this moment."""
@@ -155,21 +149,35 @@ class Live(Widget):
 
     def close(self) -> None:
         """Remove every view and forget the figure; the model itself is left alone."""
+        if self.comm is None:
+            return
         self._doc.remove_on_change(self._collect)
         if self._key is not None and self._by_key.get(self._key) is self:
             del self._by_key[self._key]
         super().close()
 
 
-def _target(event: DocumentPatchedEvent) -> tuple[Model, str] | None:
-    model = getattr(event, "model", None)
-    return None if model is None else (model, getattr(event, "attr", ""))
+def _merged(pending: list[DocumentPatchedEvent], event: DocumentPatchedEvent) -> list[DocumentPatchedEvent]:
+    """Return the pending changes with one more, each told once.
+
+    The data of whole sources and columns is read when a frame is sent. It has by then what was streamed or patched
+    before and after, so beside it those must not be told again.
+    """
+    others = [e for e in pending if _target(e) != _target(event)]
+    before = [e for e in pending if _target(e) == _target(event)]
+    if _is_whole(event):
+        return [*others, event]
+    if any(map(_is_whole, before)):
+        return pending
+    if before and any(isinstance(e, ColumnDataChangedEvent) for e in (*before, event)):
+        return [*others, ColumnDataChangedEvent(event.document, *_target(event))]
+    return [*pending, event]
 
 
-def _replaces(event: DocumentPatchedEvent) -> bool:
-    whole = isinstance(event, ColumnDataChangedEvent) and event.cols is None
-    return whole or isinstance(event, ModelChangedEvent)
+def _target(event: DocumentPatchedEvent) -> tuple[Any, str]:
+    """Return the model and attribute that an event changes; an event that changes none is its own target."""
+    return getattr(event, "model", event), getattr(event, "attr", "")
 
 
-def _is_part(event: DocumentPatchedEvent) -> bool:
-    return isinstance(event, ColumnDataChangedEvent | ColumnsStreamedEvent | ColumnsPatchedEvent)
+def _is_whole(event: DocumentPatchedEvent) -> bool:
+    return isinstance(event, ModelChangedEvent) or (isinstance(event, ColumnDataChangedEvent) and event.cols is None)

@@ -13,14 +13,25 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from streamnb.progress import Outline, Trace
+from streamnb.progress import Outline, Playable, Trace
 from streamnb.time import MILLISECOND
 from streamnb.views.plane_axis import Axis, count_axis, spell_clock, time_axis
-from streamnb.views.plane_rows import DROPPED, UPCOMING, Interval, Numbers, Placed, Reading, Scene, Story, last_start
+from streamnb.views.plane_rows import (
+    DROPPED,
+    UPCOMING,
+    Interval,
+    Numbers,
+    Placed,
+    Reading,
+    Scene,
+    Story,
+    last_start,
+    story_of,
+)
 from streamnb.views.plane_words import FATES, caption, key, spoken, title
 
 WIDTH, HEIGHT = 760, 660
-FRAME = (82, 76, 604, 464)
+FRAME = (90, 76, 596, 464)
 """Left, top, width and height of the ground inside the figure, in pixels."""
 
 MOST_ROWS = 2_000
@@ -98,6 +109,11 @@ def plane(traces: Sequence[Trace], outline: Outline, upcoming: pl.DataFrame | No
     ``upcoming`` are the rows not read yet; None where the source cannot know them, and then the picture follows.
     """
     return lay_out(Story(outline).follow(traces), outline, upcoming, cursor)
+
+
+def plane_of(query: Playable, cursor: int) -> PlaneLayout:
+    """Lay out the plane of a query; all pictures of it share what is read of its trace. See :func:`plane`."""
+    return lay_out(story_of(query).follow(list(query.trace)), query.outline, query.upcoming(), cursor)
 
 
 def lay_out(readings: Sequence[Reading], outline: Outline, upcoming: pl.DataFrame | None, cursor: int) -> PlaneLayout:

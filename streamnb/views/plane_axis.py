@@ -72,7 +72,7 @@ def count_axis(label: str, most_rows: int) -> Axis:
 def _room(step: float) -> int:
     """Return the pixels that the words of a tick need."""
     if _MINUTE <= step < 30 * _DAY:
-        return 44
+        return 42
     return 66 if _SECOND <= step < _MINUTE else 92
 
 

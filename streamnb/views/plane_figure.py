@@ -30,9 +30,9 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
 from streamnb.progress import Playable
-from streamnb.views.plane import FRAME, HEIGHT, WIDTH, Mark, Note, PlaneLayout, lay_out
+from streamnb.views.plane import FRAME, HEIGHT, WIDTH, Mark, Note, PlaneLayout, plane_of
 from streamnb.views.plane_axis import Axis
-from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING, Story
+from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING
 from streamnb.views.theme import FONT, paint
 
 Columns = dict[str, Any]
@@ -54,7 +54,6 @@ class Plane:
 
     def __init__(self, query: Playable) -> None:
         self._query = query
-        self._story = Story(query.outline)
         self.figure = _ground()
         self._sources, self._renderers = _glyphs(self.figure)
         self._labels = {name: _label(self.figure, name) for name in _LABELS}
@@ -68,7 +67,7 @@ class Plane:
 
     def refresh(self, cursor: int) -> None:
         """Show the state after batch ``cursor`` of the trace; -1 is before the first."""
-        layout = self._lay_out(cursor)
+        layout = plane_of(self._query, cursor)
         _frame(self.figure, layout.x, layout.y)
         for name, columns in _columns(layout).items():
             push(self._sources[name], columns)
@@ -76,11 +75,7 @@ class Plane:
 
     def describe(self, cursor: int) -> str:
         """Return the state after batch ``cursor`` in sentences, for those who do not see the picture."""
-        return self._lay_out(cursor).spoken
-
-    def _lay_out(self, cursor: int) -> PlaneLayout:
-        query = self._query
-        return lay_out(self._story.follow(list(query.trace)), query.outline, query.upcoming(), cursor)
+        return plane_of(self._query, cursor).spoken
 
     def _write(self, layout: PlaneLayout) -> None:
         _say(self._labels["watermark"], _inside(layout.watermark, layout.x))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from streamnb.progress import Outline, StepTrace, Trace
+from streamnb.progress import Outline, Playable, StepTrace, Trace
 from streamnb.time import MILLISECOND, Window, instant
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -69,10 +71,12 @@ class Placed:
     def tips(self, which: np.ndarray[Any, Any]) -> list[str]:
         """Return every column of the chosen rows as lines of words; kept, since a picture asks again at every step."""
         key = which.tobytes()
-        if key not in self._tips:
+        told = self._tips.get(key)
+        if told is None:
+            told = tips(self.rows[which])
             self._tips.clear()
-            self._tips[key] = tips(self.rows[which])
-        return self._tips[key]
+            self._tips[key] = told
+        return told
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +98,11 @@ class Reading:
 
 
 class Story:
-    """All batches read so far; following a trace reads only what is new in it."""
+    """All batches read so far; following a trace reads only what is new in it. Any thread may."""
 
     def __init__(self, outline: Outline) -> None:
         self.outline = outline
+        self._lock = threading.Lock()
         self._forget()
 
     def _forget(self) -> None:
@@ -107,12 +112,13 @@ class Story:
 
     def follow(self, traces: Sequence[Trace]) -> list[Reading]:
         """Return one reading a batch; a trace that was rewound is read anew from its first batch."""
-        known = len(self._traces)
-        if len(traces) < known or (known and traces[known - 1] is not self._traces[-1]):
-            self._forget()
-        for trace in traces[len(self._traces) :]:
-            self._read(trace)
-        return self._readings
+        with self._lock:
+            known = len(self._traces)
+            if len(traces) < known or (known and traces[known - 1] is not self._traces[-1]):
+                self._forget()
+            for trace in traces[len(self._traces) :]:
+                self._read(trace)
+            return list(self._readings)
 
     def _read(self, trace: Trace) -> None:
         totals = self._readings[-1].totals if self._readings else Totals()
@@ -148,6 +154,14 @@ class Story:
         out = removed.select(keys) if set(keys) <= set(removed.columns) else held.select(keys).clear()
         self._held = held.join(out, on=keys, how="anti", nulls_equal=True, maintain_order="left")
         return held.join(out, on=keys, how="semi", nulls_equal=True, maintain_order="left")
+
+
+_stories: weakref.WeakKeyDictionary[Playable, Story] = weakref.WeakKeyDictionary()
+
+
+def story_of(query: Playable) -> Story:
+    """Return the one story of a query, which lives as long as the query does."""
+    return _stories.setdefault(query, Story(query.outline))
 
 
 def _windowed(rows: pl.DataFrame) -> bool:
@@ -274,7 +288,7 @@ def _in_words(column: pl.Series) -> pl.Series:
 
 
 def intervals(rows: pl.DataFrame, outline: Outline, *, explained: bool = True) -> list[Interval]:
-    """Return what each window holds, in order of time; a window with several keys says how many."""
+    """Return what each window holds, in order of time; where there are other keys, their number."""
     if rows.is_empty():
         return []
     rows = rows.drop_nulls(BOUNDS).sort(BOUNDS, maintain_order=True)
@@ -283,10 +297,18 @@ def intervals(rows: pl.DataFrame, outline: Outline, *, explained: bool = True) -
     column = _value_column(rows, outline)
     found = []
     for first, last in pairwise([*edges, rows.height]):
-        text = f"{last - first} keys" if last - first > 1 else short(rows.item(first, column)) if column else ""
+        text = _keys(last - first) if outline.keys or last - first > 1 else _result(rows, first, column)
         tip = _told(rows[first:last]) if explained else ""
         found.append(Interval(float(starts[first]), float(ends[first]), text, tip))
     return found
+
+
+def _keys(number: int) -> str:
+    return f"{number:,} key{'' if number == 1 else 's'}"
+
+
+def _result(rows: pl.DataFrame, i: int, column: str | None) -> str:
+    return short(rows.item(i, column)) if column else ""
 
 
 def _value_column(rows: pl.DataFrame, outline: Outline) -> str | None:

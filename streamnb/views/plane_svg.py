@@ -8,7 +8,7 @@ from html import escape
 from zlib import crc32
 
 from streamnb.progress import Playable
-from streamnb.views.plane import FRAME, HEIGHT, WIDTH, Bar, Mark, Note, PlaneLayout, Point, plane
+from streamnb.views.plane import FRAME, HEIGHT, WIDTH, Bar, Mark, Note, PlaneLayout, Point, plane_of
 from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING
 from streamnb.views.theme import FONT, PALETTE
 
@@ -25,7 +25,7 @@ _PRINTABLE = str.maketrans(dict.fromkeys(_HIDDEN, "\N{REPLACEMENT CHARACTER}"))
 
 def svg(query: Playable, cursor: int) -> str:
     """Return the plane of ``query`` after batch ``cursor`` of its trace as one ``<svg>`` element; -1 is before it."""
-    return paint_svg(plane(list(query.trace), query.outline, query.upcoming(), cursor))
+    return paint_svg(plane_of(query, cursor))
 
 
 def paint_svg(layout: PlaneLayout) -> str:

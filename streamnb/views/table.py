@@ -93,10 +93,11 @@ def _keys(frame: pd.DataFrame, key: list[str]) -> Iterator[tuple[Any, ...]]:
 def _differs(earlier: pd.Series[Any], now: pd.Series[Any], places: Places) -> Flags:
     had = places >= 0
     old, new = earlier.to_numpy()[places[had]], now.to_numpy()[had]
+    both_null = pd.isna(old) & pd.isna(new)
     if object in (old.dtype, new.dtype):  # lists and the like, which compare to more than one answer
         old, new = (np.array([str(value) for value in values], dtype=object) for values in (old, new))
     differs = np.zeros(len(now), dtype=bool)
-    differs[had] = (old != new) & ~(pd.isna(old) & pd.isna(new))
+    differs[had] = (old != new) & ~both_null
     return differs
 
 

@@ -163,4 +163,4 @@ def _operator(progress: Any) -> Step:
 
 
 def _milliseconds(at: pd.Timestamp | None) -> int | None:
-    return None if at is None else at.as_unit("us").value // 1_000
+    return None if at is None else at.value // 1_000_000

@@ -92,7 +92,7 @@ STORY = [
 TO_COME = rows("gus 13:10 13:40")
 
 
-@dataclass
+@dataclass(eq=False)
 class Recorded:
     """A query that has already run."""
 
@@ -118,7 +118,7 @@ def fates(layout: PlaneLayout) -> dict[str, str]:
 
 
 def said(note: Note | None) -> str | None:
-    return note and note.text
+    return note.text if note else None
 
 
 # Rows
