@@ -1,14 +1,15 @@
-# make lab opens the course; make test runs everything; make lint, make bench, make clean.
+# make lab opens the course; make test runs everything; make lint, make bench, make fuzz SEEDS=…, make clean.
 
 PYTHON ?= python3
 VENV ?= .venv
 LAB_ARGS ?=
+SEEDS ?= 100-400
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: lab test lint bench clean
+.PHONY: lab test lint bench fuzz clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.lab
@@ -26,6 +27,9 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.run
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz $(SEEDS)
 
 clean:
 	rm -rf $(VENV) build dist tests/browser/artifacts

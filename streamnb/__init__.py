@@ -32,7 +32,7 @@ from streamnb.aggregates import (
 from streamnb.connect import Sink, Source
 from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, PlanError, QueryError, StreamnbError
 from streamnb.expressions import window_time
-from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, stream
+from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, from_streamz, stream
 from streamnb.group_state import GroupState
 from streamnb.learn import data
 from streamnb.ops.join import between
@@ -41,6 +41,7 @@ from streamnb.query import Query
 from streamnb.registry import queries
 from streamnb.sources.memory import MemorySource, add
 from streamnb.stateful import ExpiredTimerInfo, StatefulProcessor, StatefulProcessorHandle, TimerValues
+from streamnb.stream import Batches, batches, objects
 from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
 from streamnb.windows import window
@@ -58,6 +59,7 @@ display.show = _show
 
 __all__ = [
     "Aggregate",
+    "Batches",
     "CheckpointError",
     "ColumnNotFoundError",
     "DataError",
@@ -80,6 +82,7 @@ __all__ = [
     "ValueState",
     "add",
     "approx_count_distinct",
+    "batches",
     "between",
     "col",
     "collect_list",
@@ -91,6 +94,7 @@ __all__ = [
     "from_files",
     "from_pandas",
     "from_rate",
+    "from_streamz",
     "last",
     "lit",
     "max",
@@ -98,6 +102,7 @@ __all__ = [
     "mean",
     "min",
     "min_by",
+    "objects",
     "quantile",
     "queries",
     "session_window",

@@ -100,8 +100,8 @@ def joins_of_streams(plan: Node, output_mode: str) -> None:
             )
         if node.how != "inner" and not node.accepts_outer():
             raise PlanError(
-                f"query: a {node.how} join must know when a row can no longer match; declare with_watermark on the other "
-                "side and give within=sn.between(…), or join on event time.",
+                f"query: a {node.how} join must know when a row can no longer match; declare with_watermark on the "
+                "other side and give within=sn.between(…), or join on event time.",
                 code="OUTER_JOIN_WITHOUT_BOUND",
             )
 
@@ -173,7 +173,8 @@ def state_in_the_mode_of_the_query(plan: Node, output_mode: str) -> None:
             output_mode,
         }:
             raise _state_mode(
-                f"{node.verb} with output_mode={node.output_mode!r} in a query in {output_mode} mode; name the same twice."
+                f"{node.verb} gives out in {node.output_mode} mode and the query in {output_mode} mode; "
+                "name the same mode in both."
             )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from streamnb.errors import PlanError
-from streamnb.schema import Schema, polars_schema, polars_type
+from streamnb.schema import polars_schema, polars_type
 
 _SPARK = {
     "bigint": "int64",
@@ -21,8 +21,8 @@ _SPARK = {
 _OPEN, _CLOSE = "<[(", ">])"
 
 
-def schema_of(verb: str, schema: Schema | str) -> pl.Schema:
-    """Return a schema in Polars types, from a mapping or from Spark's words.
+def schema_of(verb: str, schema: Any) -> pl.Schema:
+    """Return a schema in Polars types, from a mapping, from Spark's words, or from a type of PySpark.
 
     ``int`` and ``float`` are kept in 64 bits, so nothing is lost in them. A bare type, such as ``"bigint"``, is one
     column ``value``, as in Spark.

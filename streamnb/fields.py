@@ -148,12 +148,13 @@ def _float(value: Any) -> float:
 
 
 def _date(value: Any) -> dt.date:
-    return value.date() if isinstance(value, dt.datetime) else _exactly(dt.date)(value)  # type: ignore[no-any-return]
+    day: dt.date = value.date() if isinstance(value, dt.datetime) else _exactly(dt.date)(value)
+    return day
 
 
 def _timedelta(value: Any) -> dt.timedelta:
-    value = value.to_pytimedelta() if isinstance(value, pd.Timedelta) else value
-    return _exactly(dt.timedelta)(value)  # type: ignore[no-any-return]
+    span: dt.timedelta = _exactly(dt.timedelta)(value)
+    return span.to_pytimedelta() if isinstance(span, pd.Timedelta) else span
 
 
 _MAKERS: dict[type[pl.DataType], Callable[[Any], Any]] = {

@@ -31,9 +31,12 @@ from streamnb.query import Query, collect
 from streamnb.sources.files import Files
 from streamnb.sources.rate import Rate
 from streamnb.sources.replay import Replay
+from streamnb.stream import StreamzSource, to_streamz
 from streamnb.time import Clock, Duration
 
 if TYPE_CHECKING:
+    from streamz import Stream
+
     from streamnb.connect import Source
     from streamnb.schema import Schema
 
@@ -72,6 +75,7 @@ class StreamFrame:
     with_watermark = with_watermark
     with_window = with_window
     group_by = group_by
+    to_streamz = to_streamz
 
     @property
     def schema(self) -> nw.Schema:
@@ -159,3 +163,19 @@ def from_files(
 def from_rate(rows_per_second: float = 1.0, *, clock: Clock | None = None) -> StreamFrame:
     """Make up rows: ``timestamp`` and ``value`` 0, 1, 2, …, so many a second. Spark: the ``rate`` source."""
     return stream(Rate(rows_per_second, clock))
+
+
+def from_streamz(stream: Stream, schema: Schema) -> StreamFrame:
+    """Read what a streamz stream emits: a dict (one row), a list of dicts or a DataFrame is one unit of input.
+
+    What was emitted before this call is not seen. All that comes after is kept in memory, so that queries can read it
+    again. Rows that do not fit ``schema`` are a DataError, raised to whoever emits them.
+
+    >>> import streamz
+    >>> clicks = streamz.Stream()
+    >>> users = from_streamz(clicks, {"user": "string"})
+    >>> clicks.emit({"user": "ann"})
+    >>> users.collect()["user"].tolist()
+    ['ann']
+    """
+    return StreamFrame(Read((), StreamzSource(stream, schema)))

@@ -82,6 +82,16 @@ class Graph:
         assert self.top.out is not None  # noqa: S101  every leaf was fed
         return self.top.out
 
+    def snapshot(self) -> tuple[Any, ...]:
+        """Return the watermarks: those that every step was last asked by, and the query's."""
+        return (*(stream.watermark for stream in self.streams), *self.watermark.snapshot())
+
+    def restore(self, snapshot: tuple[Any, ...]) -> None:
+        """Stand where a snapshot was taken, with no batch half way through."""
+        for stream, watermark in zip(self.streams, snapshot, strict=False):
+            stream.watermark, stream._waiting = watermark, {}  # noqa: SLF001
+        self.watermark.restore(snapshot[len(self.streams) :])
+
     def due(self, time: int) -> bool:
         """Tell whether some step would act in a batch without input."""
         now: dict[int, int | None] = {}

@@ -19,7 +19,7 @@ class Point:
 
     batch_id: int
     offsets: Mapping[int, Any]
-    watermark: tuple[int, ...]
+    watermark: tuple[Any, ...]
     changes: tuple[Changes, ...]
     nbytes: int
 
@@ -45,7 +45,7 @@ class History:
         """The earliest batch that can be rewound to; -1 is the beginning."""
         return self._points[0].batch_id
 
-    def commit(self, batch_id: int, offsets: Mapping[int, Any], watermark: tuple[int, ...]) -> None:
+    def commit(self, batch_id: int, offsets: Mapping[int, Any], watermark: tuple[Any, ...]) -> None:
         """Close a batch: from here on it has happened."""
         changes = tuple(table.commit() for table in self._tables)
         size = sum(int(c.upserted.estimated_size() + c.removed.estimated_size()) for c in changes)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import compress
+from typing import Any
 
 import narwhals as nw
 import polars as pl
@@ -51,7 +52,7 @@ def filter_down(plan: Filter) -> Node:
     if isinstance(below, Filter):
         return _past(below, plan)
     sides = _handed_on(below)
-    goes = [[0 < len(reads) and reads <= side for reads in map(_roots, parts)] for side in sides]
+    goes = [[len(reads) > 0 and reads <= side for reads in map(_roots, parts)] for side in sides]
     stay = [part for n, part in enumerate(parts) if not any(go[n] for go in goes)]
     if len(stay) == len(parts):
         return plan if below is plan.inputs[0] else replace(plan, inputs=(below,))
@@ -72,7 +73,7 @@ def _filtered(node: Node, conditions: Iterable[nw.Expr]) -> Node:
     return filter_down(Filter((node,), all_of(conditions))) if conditions else node
 
 
-def _handed_on(node: Node) -> list[Set[str]]:
+def _handed_on(node: Node) -> list[set[str]]:
     """Return, for every input of a node, the columns that a filter may read and still go below the node to it."""
     if isinstance(node, Join | JoinStatic):
         return _handed_on_by_a_join(node)
@@ -96,7 +97,7 @@ def _handed_on(node: Node) -> list[Set[str]]:
     return [columns] * len(node.inputs)
 
 
-def _handed_on_by_a_join(node: Join | JoinStatic) -> list[Set[str]]:
+def _handed_on_by_a_join(node: Join | JoinStatic) -> list[set[str]]:
     """A side takes what reads it alone, unless that would leave rows of the other side unmatched that must come out."""
     if isinstance(node, JoinStatic):
         return [set(node.inputs[0].schema)]
@@ -136,7 +137,7 @@ def _conditions_on(plan: Join | JoinStatic, side: int) -> list[nw.Expr]:
 
 
 def outer_to_inner(plan: Filter) -> Node:
-    """Return what is below a filter; of an outer join, whose unmatched rows it removes, the inner one, as Spark does."""
+    """Return what is below a filter; for an outer join whose unmatched rows it removes the inner one, as Spark does."""
     (below,) = plan.inputs
     if not isinstance(below, Join | JoinStatic) or below.how not in {"left", "right", "full"}:
         return below
@@ -151,7 +152,7 @@ def outer_to_inner(plan: Filter) -> Node:
 # -- event time
 
 
-def unread_times_mark_nothing(plan: Node, read: Set[str]) -> Node:
+def unread_times_mark_nothing(plan: Node, read: set[str]) -> Node:
     """Forget that a column is event time, below an operator, where nothing above reads it, as Spark drops it there.
 
     This is seen: ``drop_duplicates`` and joins drop late rows by the event time that their rows carry. ``read`` are the
@@ -162,12 +163,14 @@ def unread_times_mark_nothing(plan: Node, read: Set[str]) -> Node:
         used = _reads(plan, number, read)
         unread = [name for name in node.event_times if name not in used]
         drops_late = isinstance(plan, DropDuplicates | Join)
-        inputs.append(unread_times_mark_nothing(Unmark((node,), tuple(unread)) if unread and drops_late else node, used))
+        inputs.append(
+            unread_times_mark_nothing(Unmark((node,), tuple(unread)) if unread and drops_late else node, used)
+        )
     changed = any(new is not old for new, old in zip(inputs, plan.inputs, strict=True))
     return replace(plan, inputs=tuple(inputs)) if changed else plan
 
 
-def _reads(node: Node, number: int, read: Set[str]) -> Set[str]:
+def _reads(node: Node, number: int, read: set[str]) -> set[str]:
     """Return the columns that a node reads of an input, so that the columns ``read`` of it come out."""
     below = set(node.inputs[number].schema)
     if isinstance(node, Select | WithColumns):
@@ -178,29 +181,30 @@ def _reads(node: Node, number: int, read: Set[str]) -> Set[str]:
         return _read_by_a_join(node, number, read)
     if isinstance(node, Rename):
         return {old for old in below if node.names.get(old, old) in read}
-    own: Set[str] = set()
-    if isinstance(node, Filter):
-        own = _roots(node.condition)
-    elif isinstance(node, Sort):
-        own = set().union(*map(_roots, node.by))
-    elif isinstance(node, WithWatermark):
-        own = {node.event_time}
-    elif isinstance(node, WithWindow):
-        own = set(node.time.meta.root_names())
-    elif isinstance(node, Explode):
-        own = {node.column}
-    elif isinstance(node, DropDuplicates):
-        own = set(node.columns)
-    elif not isinstance(node, Drop | Limit | Union | Unmark):
-        return below
-    return below & (read | own)
+    own = _OWN_READS.get(type(node))
+    return below if own is None else below & (read | own(node))
 
 
-def _made_by(node: Select | WithColumns) -> Set[str]:
+_OWN_READS: dict[type[Node], Callable[[Any], set[str]]] = {
+    Drop: lambda _: set(),
+    DropDuplicates: lambda node: set(node.columns),
+    Explode: lambda node: {node.column},
+    Filter: lambda node: _roots(node.condition),
+    Limit: lambda _: set(),
+    Sort: lambda node: set[str]().union(*map(_roots, node.by)),
+    Union: lambda _: set(),
+    Unmark: lambda _: set(),
+    WithWatermark: lambda node: {node.event_time},
+    WithWindow: lambda node: set(node.time.meta.root_names()),
+}
+"""What a verb that hands its columns on reads itself. A verb that is not here reads all."""
+
+
+def _made_by(node: Select | WithColumns) -> set[str]:
     return set(node.schema) if isinstance(node, Select) else set(node.new)
 
 
-def _read_by(expressions: Iterable[pl.Expr], read: Set[str], below: Set[str]) -> set[str]:
+def _read_by(expressions: Iterable[pl.Expr], read: set[str], below: set[str]) -> set[str]:
     """Return the columns that those expressions read which make a column in ``read``."""
     found: set[str] = set()
     for expression in expressions:
@@ -211,14 +215,14 @@ def _read_by(expressions: Iterable[pl.Expr], read: Set[str], below: Set[str]) ->
     return found
 
 
-def _read_by_groups(node: GroupBy, read: Set[str]) -> Set[str]:
+def _read_by_groups(node: GroupBy, read: set[str]) -> set[str]:
     below = node.inputs[0].schema
     times = [node.time] if node.time_key is not None else []
     values = [v for name, fold in node.aggregates.items() if name in read for v in fold.columns(node.verb, below)]
     return {name for e in (*node.keys.values(), *times, *values) for name in e.meta.root_names()}
 
 
-def _read_by_a_join(node: Join | JoinStatic, number: int, read: Set[str]) -> Set[str]:
+def _read_by_a_join(node: Join | JoinStatic, number: int, read: set[str]) -> set[str]:
     asked = read | (_roots(node.where) if node.where is not None else set())
     beside = node.right_names if number and isinstance(node, Join) else {n: n for n in node.inputs[0].schema}
     within = {(node.within.of, node.within.time)[number]} if isinstance(node, Join) and node.within else set()

@@ -34,7 +34,7 @@ class PerKey(Node):
         windows = [key for key in self.by if not isinstance(key, nw.Expr | str)]
         if windows:
             raise PlanError(
-                f"{self.verb}: a window is no key here; add it with with_columns(w=sn.window(…)) and group by 'w_start'.",
+                f"{self.verb}: a window is no key here; add with_columns(w=sn.window(…)) and group by 'w_start'.",
                 code="EXPRESSION_INVALID",
             )
         if not self.by:

@@ -21,7 +21,7 @@ class Player:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self.interval: float | None = None
-        self.closed = threading.Event()
+        self.closed, self.ended = threading.Event(), threading.Event()
 
     @property
     def playing(self) -> bool:
@@ -35,6 +35,11 @@ class Player:
     def pause(self) -> None:
         """Stop ticking; commands are still run."""
         self.interval = None
+
+    def fail(self) -> None:
+        """Stop ticking, and wake those who wait for the end."""
+        self.interval = None
+        self.ended.set()
 
     def post(self, command: Callable[[], None]) -> None:
         """Run a command in the thread, soon."""
@@ -51,6 +56,7 @@ class Player:
         self._commands.put(None)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
+        self.ended.set()
 
     def _run(self) -> None:
         due = time.monotonic()

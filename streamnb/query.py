@@ -74,7 +74,7 @@ class Query(Looking):
         self._again: Planned | None = None  # a batch that was begun and not finished: the same rows again
         self._checkpoint = None if checkpoint is None else self._take_over(checkpoint)
         done = self._recovered(self._checkpoint) if self._checkpoint else -1
-        start = Point(done, dict(self._inputs.offsets), self._watermark.snapshot(), (), 0)
+        start = Point(done, dict(self._inputs.offsets), self._graph.snapshot(), (), 0)
         self._history = History(self._tables, start)
         self._first_id = done + 1
         self._trace: list[Trace] = []
@@ -154,7 +154,7 @@ class Query(Looking):
     def await_termination(self, timeout: Duration | float | None = None) -> bool:
         """Wait until the query is stopped or has failed; raise what it failed with. False: the time ran out first."""
         seconds = timeout if timeout is None or isinstance(timeout, int | float) else _seconds(timeout)
-        ended = self._player.closed.wait(seconds)
+        ended = self._player.ended.wait(seconds)
         if self._exception is not None:
             raise self._exception
         return ended
@@ -188,6 +188,8 @@ class Query(Looking):
 
     def _ready(self) -> None:
         self._alive()
+        self._exception = None
+        self._player.ended.clear()
         if self._broken:
             self._restore(self._history.last.batch_id)
 
@@ -293,12 +295,13 @@ class Query(Looking):
         self._trace.append(trace)
         self._progress.append(progress)
         self._inputs.commit(planned.offsets)
-        self._history.commit(batch.id, dict(planned.offsets), self._watermark.snapshot())
+        self._history.commit(batch.id, dict(planned.offsets), self._graph.snapshot())
         self._again, self._broken = None, False
 
     def _restore(self, batch_id: int) -> None:
+        self._broken = True  # until it is whole again
         point = self._history.restore(batch_id)
-        self._watermark.restore(point.watermark)
+        self._graph.restore(point.watermark)
         self._inputs.rewind(point.offsets)
         self._memory.forget_after(batch_id)
         kept = batch_id + 1 - self._first_id
@@ -310,13 +313,13 @@ class Query(Looking):
 
     def _tick(self) -> None:
         try:
-            self.step()
+            self.run() if self._trigger in _TRIGGERS else self.step()
         except Exception as error:  # noqa: BLE001  shown by the dashboard and by q.exception
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         self._exception = error
-        self._player.pause()
+        self._player.fail()
         self._changed()
 
     def post(self, command: str, **arguments: Any) -> None:

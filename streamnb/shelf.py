@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from streamnb.hash_index import Hashes, Slots
 from streamnb.state import EXPIRES, StateTable
 
+Positions = NDArray[np.int64]
+Run = tuple[Hashes, Slots]
 _RUN_RATIO = 4
 
 
@@ -28,42 +30,64 @@ class Shelf(StateTable):
     def like(self) -> Shelf:
         return Shelf({n: t for n, t in self.schema.items() if n != EXPIRES}, self.keys, self.by)
 
-    def of(self, group: pl.DataFrame) -> Slots:
-        """Return the slots of the rows of one group, oldest write first."""
-        group = group[self.by]
-        wanted = group.hash_rows(0).to_numpy()[0]
-        slots = np.concatenate([np.empty(0, np.int64), *(_with_hash(run, wanted) for run in self._runs)])
-        slots = slots[self._alive(np.full(len(slots), wanted), slots)]
-        slots = np.unique(slots)
-        slots = slots[np.argsort(self._row_of[slots])]
-        return slots[self._same_group(group, slots)]
+    def at_most(self, groups: pl.DataFrame) -> Positions:
+        """Return for every group how many rows it has at most. Costs the groups, not their rows."""
+        hashes = self._group_hash(groups)
+        bounds = [_bounds(run, hashes) for run in self._runs]
+        return sum((last - first for first, last in bounds), np.zeros(len(groups), np.int64))
 
-    def _same_group(self, group: pl.DataFrame, slots: Slots) -> NDArray[np.bool_]:
-        mine = self.rows(slots)[self.by]
-        if mine.equals(pl.concat([group] * len(slots)) if len(slots) else mine, null_equal=True):
-            return np.ones(len(slots), bool)
-        return np.array([mine[i].equals(group, null_equal=True) for i in range(len(slots))], bool)
+    def of(self, groups: pl.DataFrame) -> tuple[Positions, Slots]:
+        """Return the rows of some groups: pairs of (position in ``groups``, slot), by position, oldest write first."""
+        hashes = self._group_hash(groups)
+        found = [_probe(run, hashes) for run in self._runs] or [(np.empty(0, np.int64), np.empty(0, np.int64))]
+        positions, slots = (np.concatenate(part) for part in zip(*found, strict=True))
+        alive = self._alive(hashes[positions], slots)
+        pairs = np.unique(np.stack([positions[alive], slots[alive]]), axis=1)
+        positions, slots = pairs[0], pairs[1]
+        order = np.lexsort((self._row_of[slots], positions))
+        return self._verified(groups, positions[order], slots[order])
+
+    def _verified(self, groups: pl.DataFrame, positions: Positions, slots: Slots) -> tuple[Positions, Slots]:
+        """Drop rows of other groups that only share a hash."""
+        mine, theirs = self.rows(slots)[self.by], groups[self.by][positions]
+        if mine.equals(theirs, null_equal=True):
+            return positions, slots
+        same = np.array([mine[i].equals(theirs[i], null_equal=True) for i in range(len(slots))], bool)
+        return positions[same], slots[same]
+
+    def _group_hash(self, rows: pl.DataFrame) -> Hashes:
+        return rows[self.by].hash_rows(0).to_numpy()
 
     def _alive(self, hashes: Hashes, slots: Slots) -> NDArray[np.bool_]:
-        return (self._row_of[slots] >= 0) & (self._group_of[slots] == hashes)
+        alive: NDArray[np.bool_] = (self._row_of[slots] >= 0) & (self._group_of[slots] == hashes)
+        return alive
 
     def _reset(self, rows: pl.DataFrame) -> None:
-        self._runs: list[tuple[Hashes, Slots]] = []
+        self._runs: list[Run] = []
         self._group_of = np.empty(0, np.uint64)
         super()._reset(rows)
 
     def _add(self, rows: pl.DataFrame, slots: Slots) -> bool:
-        hashes = rows[self.by].hash_rows(0).to_numpy()
+        hashes = self._group_hash(rows)
         if len(self._group_of) < len(self._row_of):
             self._group_of = np.resize(self._group_of, len(self._row_of))
         self._group_of[slots] = hashes
-        run = _sorted(hashes, slots)
-        while self._runs and len(self._runs[-1][0]) <= _RUN_RATIO * len(run[0]):
-            run = self._joined(self._runs.pop(), run)
-        self._runs.append(run)
+        run, first = _sorted(hashes, slots), self._first_to_join(len(slots))
+        self._runs[first:] = [self._joined([*self._runs[first:], run]) if first < len(self._runs) else run]
         return super()._add(rows, slots)
 
-    def _joined(self, *runs: tuple[Hashes, Slots]) -> tuple[Hashes, Slots]:
+    def _first_to_join(self, more: int) -> int:
+        """Return from which run on all are joined with a new one: short ones at the end, or all if most are dead."""
+        lengths = [len(hashes) for hashes, _ in self._runs]
+        if sum(lengths) > 2 * self._live + 1024:
+            return 0
+        first = len(lengths)
+        while first and lengths[first - 1] <= _RUN_RATIO * more:
+            first -= 1
+            more += lengths[first]
+        return first
+
+    def _joined(self, runs: Sequence[Run]) -> Run:
         hashes, slots = (np.concatenate(part) for part in zip(*runs, strict=True))
         alive = self._alive(hashes, slots)
         slots, first = np.unique(slots[alive], return_index=True)
@@ -74,11 +98,19 @@ class Shelf(StateTable):
         return super().nbytes + self._group_of.nbytes + sum(h.nbytes + s.nbytes for h, s in self._runs)
 
 
-def _sorted(hashes: Hashes, slots: Slots) -> tuple[Hashes, Slots]:
+def _sorted(hashes: Hashes, slots: Slots) -> Run:
     order = np.argsort(hashes, kind="stable")
     return hashes[order], slots[order]
 
 
-def _with_hash(run: tuple[Hashes, Slots], wanted: np.uint64) -> Slots:
-    first, last = (int(np.searchsorted(run[0], wanted, side=side)) for side in ("left", "right"))
-    return run[1][first:last]
+def _bounds(run: Run, hashes: Hashes) -> tuple[Positions, Positions]:
+    return np.searchsorted(run[0], hashes, side="left"), np.searchsorted(run[0], hashes, side="right")
+
+
+def _probe(run: Run, hashes: Hashes) -> tuple[Positions, Slots]:
+    """Return every pair of (position in hashes, slot in the run) that share a hash."""
+    first, last = _bounds(run, hashes)
+    counts = last - first
+    positions = np.repeat(np.arange(len(hashes)), counts)
+    offsets = np.arange(len(positions)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return positions, run[1][np.repeat(first, counts) + offsets]

@@ -179,8 +179,8 @@ class StateTable:
         self._reset(rows)
 
     def apply(self, changes: Changes) -> None:
-        """Do again what a batch did."""
-        self.upsert(changes.upserted)
+        """Do again what a batch did; of a row that it wrote twice, the last version counts."""
+        self.upsert(changes.upserted.unique(self.keys, keep="last", maintain_order=True))
         if len(changes.removed):
             self.remove(self.find(changes.removed))
         self.commit()

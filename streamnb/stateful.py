@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from streamnb.cells import Cells, Entry
+from streamnb.cells import Entry, ManyCells
 from streamnb.fields import Fields, Values
 from streamnb.group_state import Instant, Milliseconds, SparkNames, milliseconds, moment_ms
 from streamnb.time import MILLISECOND
@@ -35,7 +35,9 @@ class StatefulProcessor(ABC):
         That is pandas frames, or rows as dicts or tuples, or None.
         """
 
-    def handle_expired_timer(self, key: Values, timer_values: TimerValues, expired_timer_info: ExpiredTimerInfo) -> Any:
+    def handle_expired_timer(  # noqa: B027
+        self, key: Values, timer_values: TimerValues, expired_timer_info: ExpiredTimerInfo
+    ) -> Any:
         """Be called once for every timer that has expired; the same may come out."""
 
     def handle_initial_state(self, key: Values, initial_state: Any, timer_values: TimerValues) -> None:  # noqa: B027
@@ -142,7 +144,8 @@ class StatefulProcessorHandle(SparkNames):
     def delete_if_exists(self, state_name: str) -> None:
         """Forget a variable that an earlier version of the processor declared."""
         self._only_in_init("delete_if_exists", state_name)
-        self._variables.pop(state_name, None)
+        if not self._sealed:
+            self._variables.pop(state_name, None)
 
     def _declare(self, kind: type[AnyVariable], name: str, schemas: list[Any], ttl: Milliseconds | None) -> AnyVariable:
         verb = f"{kind.__name__} {name!r}"
@@ -151,7 +154,7 @@ class StatefulProcessorHandle(SparkNames):
         lives = self._lives(verb, ttl)
         said = (kind, tuple(tuple(f.schema.items()) for f in fields), lives)
         if name not in self._variables and not self._sealed:
-            self._variables[name] = said, kind(name, self._turn, self._keys, *fields, ttl=lives)
+            self._variables[name] = said, kind(name, self._turn, self._keys, fields, lives)
         before, variable = self._variables.get(name, (None, None))
         if before != said or not isinstance(variable, kind):
             raise ValueError(f"{verb}: init declared it otherwise before; declare the same variables every time.")
@@ -193,7 +196,7 @@ class Timers:
 
     def __init__(self, turn: Turn, keys: Mapping[str, pl.DataType]) -> None:
         self._turn = turn
-        self.cells = Cells(keys, {}, {TIMER: pl.Int64()})
+        self.cells = ManyCells(keys, {TIMER: pl.Int64()}, {})
 
     def register(self, at_ms: int) -> None:
         self._needs_time("register_timer")

@@ -73,7 +73,9 @@ def common_type(verb: str, names: tuple[str, str], left: pl.DataType, right: pl.
         return left
     if left.is_temporal() == right.is_temporal() and pl.String() not in {left, right}:
         try:
-            return pl.concat([pl.Series([], dtype=t).to_frame("x") for t in (left, right)], how="vertical_relaxed")["x"].dtype
+            return pl.concat([pl.Series([], dtype=t).to_frame("x") for t in (left, right)], how="vertical_relaxed")[
+                "x"
+            ].dtype
         except PolarsError:
             pass
     raise PlanError(
@@ -87,13 +89,18 @@ def side_by_side(
 ) -> pl.DataFrame:
     """Return the rows at ``positions`` beside the table's rows at ``slots``; slot -1 stands for nulls."""
     there = table.select(*names).rename(names)
-    matched = there[slots] if (slots >= 0).all() else there.clear(1).vstack(there)[slots + 1]
-    return rows[positions].hstack(matched)
+    unmatched = slots < 0
+    if not unmatched.any():
+        return rows[positions].hstack(there[slots])
+    at = pl.Series("at", slots).set(pl.Series(unmatched), None)
+    return rows[positions].hstack(there.select(pl.all().gather(at)))
 
 
 def with_unmatched(count: int, positions: Positions, slots: Positions) -> tuple[Positions, Positions]:
     """Add the positions below ``count`` that have no match, with slot -1; all in order of position."""
-    alone = np.setdiff1d(np.arange(count), positions)
+    matched = np.zeros(count, np.bool_)
+    matched[positions] = True
+    alone = np.flatnonzero(~matched)
     positions = np.concatenate([positions, alone])
     slots = np.concatenate([slots, np.full(len(alone), -1, np.int64)])
     order = np.argsort(positions, kind="stable")

@@ -9,11 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from streamnb.cells import Cells, Entry
+from streamnb.cells import Cells, Entry, ManyCells
 from streamnb.fields import Fields, Values
 from streamnb.group_state import SparkNames
 from streamnb.state import EXPIRES
-
 
 Columns = Mapping[str, pl.DataType]
 
@@ -46,11 +45,13 @@ class Turn:
 class Variable(SparkNames):
     """A state variable: its cells, and how long what is written lives (microseconds; None: for ever)."""
 
-    def __init__(
-        self, name: str, turn: Turn, keys: Columns, fields: Fields, rest: Columns | None = None, *, ttl: int | None
-    ) -> None:
-        self.name, self._turn, self._fields, self._ttl = name, turn, fields, ttl
-        self._cells = Cells(keys, _columns(name, fields), rest)
+    def __init__(self, name: str, turn: Turn, keys: Columns, fields: Sequence[Fields], ttl: int | None) -> None:
+        self.name, self._turn, self._ttl = name, turn, ttl
+        self._fields, self._key_fields = fields[0], fields[-1]
+        self._cells = self._new_cells(keys, _columns(name, self._fields))
+
+    def _new_cells(self, keys: Columns, values: Columns) -> Cells:
+        return Cells(keys, values)
 
     @property
     def cells(self) -> Sequence[Cells]:
@@ -75,11 +76,6 @@ class Variable(SparkNames):
 
     def _alive(self, entry: Entry | None) -> bool:
         return entry is not None and (entry.expires is None or entry.expires > self._turn.now)
-
-    def _members(self) -> Iterator[tuple[Values, Values]]:
-        for rest, entry in self._cells.members(self._turn.at):
-            if self._alive(entry):
-                yield rest, self._fields.copied(entry.values)
 
     def _remove(self, rest: Values = ()) -> None:
         self._turn.counts["removed"] += 1
@@ -107,12 +103,26 @@ class ValueState(Variable):
         self._remove()
 
 
-class ListState(Variable):
+class _Many(Variable):
+    """A variable with many rows a key."""
+
+    _cells: ManyCells
+
+    def _members(self) -> Iterator[tuple[Values, Values]]:
+        for rest, entry in self._cells.members(self._turn.at):
+            if self._alive(entry):
+                yield rest, self._fields.copied(entry.values)
+
+
+class ListState(_Many):
     """A list of tuples a key; an element is a row, so appending costs what is appended. PySpark: ``ListState``."""
 
-    def __init__(self, name: str, turn: Turn, keys: Columns, fields: Fields, *, ttl: int | None) -> None:
-        super().__init__(name, turn, keys, fields, {f"{name}.#": pl.Int64()}, ttl=ttl)
+    def __init__(self, name: str, turn: Turn, keys: Columns, fields: Sequence[Fields], ttl: int | None) -> None:
+        super().__init__(name, turn, keys, fields, ttl)
         self._heads = Cells(keys, {})
+
+    def _new_cells(self, keys: Columns, values: Columns) -> Cells:
+        return ManyCells(keys, {f"{self.name}.#": pl.Int64()}, values)
 
     @property
     def cells(self) -> Sequence[Cells]:
@@ -165,14 +175,11 @@ class ListState(Variable):
         return len(indices)
 
 
-class MapState(Variable):
+class MapState(_Many):
     """A dictionary a key, from tuples to tuples; every pair is a row. PySpark: ``MapState``."""
 
-    def __init__(
-        self, name: str, turn: Turn, keys: Columns, fields: Fields, key_fields: Fields, *, ttl: int | None
-    ) -> None:
-        super().__init__(name, turn, keys, fields, _columns(f"{name}.key", key_fields), ttl=ttl)
-        self._key_fields = key_fields
+    def _new_cells(self, keys: Columns, values: Columns) -> Cells:
+        return ManyCells(keys, _columns(f"{self.name}.key", self._key_fields), values)
 
     def exists(self) -> bool:
         """Tell whether there is a pair."""

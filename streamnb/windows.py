@@ -18,8 +18,8 @@ def window(time: Expression, size: Duration, slide: Duration | None = None, star
     """Give windows of event time: ``[start, end)`` of ``size``, one every ``slide`` (the size, if not given).
 
     Windows are counted from 1970-01-01 midnight UTC (of a naive column: midnight as it stands) plus ``start``, whatever
-    the time zone. A row with a null time is in no window. Adds the columns ``window_start`` and ``window_end``,
-    as a key of ``group_by`` or among the columns of ``select`` and ``with_columns``; there ``w=sn.window(…)`` names them
+    the time zone. A row with a null time is in no window. Adds the columns ``window_start`` and ``window_end``, as a
+    key of ``group_by`` or among the columns of ``select`` and ``with_columns``; there ``w=sn.window(…)`` names them
     ``w_start`` and ``w_end``.
 
     Spark: ``window(timeColumn, windowDuration, slideDuration, startTime)``.

@@ -154,12 +154,16 @@ class Each(Operator):
 
 @dataclass
 class FirstRows(Operator):
-    left: int
+    most: int
+    passed: int = 0
 
     def run(self, rows: list[Row], times: Times) -> list[Row]:
-        taken = rows[: self.left]
-        self.left -= len(taken)
+        taken = rows[: self.most - self.passed]
+        self.passed += len(taken)
         return taken
+
+    def held(self) -> int:
+        return 1 if self.passed else 0
 
 
 @dataclass

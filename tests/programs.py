@@ -20,29 +20,32 @@ def program(seed: int) -> Node:
     case.setdefault("conf", {})
     if rng.random() < 0.1:
         case["conf"]["no_data_micro_batches"] = False
-    if rng.random() < 0.25 and case["output_mode"] != "complete":
+    if rng.random() < 0.25:
         restart: Any = {"lost_commits": 1} if rng.random() < 0.4 else True
         case["steps"].insert(rng.randrange(1, len(case["steps"])), {"restart": restart})
     return case
 
 
-def _case(rng: random.Random, query: Node, mode: str, *streams: str, **static: Any) -> Node:
+def _case(rng: random.Random, query: Node, mode: str, *streams: str, pairs: bool = False, **static: Any) -> Node:
+    """Return a case; ``pairs`` gives two streams rows that often meet."""
     sources: Node = {name: {"schema": ROWS} for name in streams}
-    return {"sources": {**sources, **static}, "query": query, "output_mode": mode, "steps": _steps(rng, streams)}
+    leaps, keys = ((0, 1, 3, 6, 15), "aaaab") if pairs else ((0, 2, 5, 8, 20), "aabbc")
+    steps = _steps(rng, streams, leaps, [*keys, None])
+    return {"sources": {**sources, **static}, "query": query, "output_mode": mode, "steps": steps}
 
 
-def _steps(rng: random.Random, streams: tuple[str, ...]) -> list[Node]:
+def _steps(rng: random.Random, streams: tuple[str, ...], leaps: tuple[int, ...], keys: list[str | None]) -> list[Node]:
     """Return batches whose times go forward, with stragglers, leaps and empty batches."""
     steps, now = [], rng.randint(1, 12)
     for _ in range(rng.randint(4, 6)):
         names = [name for name in streams if rng.random() < 0.8] or list(streams[:1])
-        steps.append({"add": {name: [_row(rng, now) for _ in range(rng.randint(0, 5))] for name in names}})
-        now += rng.choice([0, 2, 5, 8, 20])
+        steps.append({"add": {name: [_row(rng, now, keys) for _ in range(rng.randint(0, 5))] for name in names}})
+        now += rng.choice(leaps)
     return steps
 
 
-def _row(rng: random.Random, now: int) -> list[Any]:
-    key = rng.choice(["a", "a", "b", "b", "c", None])
+def _row(rng: random.Random, now: int, keys: list[str | None]) -> list[Any]:
+    key = rng.choice(keys)
     time = max(0, now + rng.choice([0, 0, 1, 2, 3, 5, -2, -6, -15]))
     value = None if rng.random() < 0.08 else rng.randint(0, 6)
     return [key, None if rng.random() < 0.05 else time, value]
@@ -66,8 +69,8 @@ def _timed(rng: random.Random, below: Node, *, filters: bool = True) -> Node:
     below = _verb("with_column", below, name="et", expr=["timestamp_seconds", "t"])
     below = _verb("with_watermark", below, col="et", delay=rng.choice(DELAYS))
     if filters and rng.random() < 0.2:
-        cond = rng.choice([[">", "v", 1], ["<", "et", ["timestamp_seconds", 30]], ["==", "k", ["lit", "a"]]])
-        below = _verb("filter", below, cond=cond)
+        conditions: list[Any] = [[">", "v", 1], ["<", "et", ["timestamp_seconds", 30]], ["==", "k", ["lit", "a"]]]
+        below = _verb("filter", below, cond=rng.choice(conditions))
     return below
 
 
@@ -79,15 +82,16 @@ def _window(rng: random.Random) -> list[Any]:
 
 
 def _aggregates(rng: random.Random) -> list[Any]:
-    every = [["n", "count"], ["c", "count", "v"], ["s", "sum", "v"], ["lo", "min", "v"], ["hi", "max", "v"]]
+    every: list[Any] = [["n", "count"], ["c", "count", "v"], ["s", "sum", "v"], ["lo", "min", "v"], ["hi", "max", "v"]]
     every += [["m", "avg", "v"], ["sd", "stddev_samp", "v"], ["vs", "collect_list_sorted", "v"]]
     every += [["d", "collect_set_size", "v"], ["p", "sum", ["*", "v", 2]], ["f", "first", "v"], ["l", "last", "v"]]
     return rng.sample(every, rng.randint(1, 3))
 
 
-def _seconds(*names: str) -> list[Any]:
-    """Return columns with windows and times as seconds."""
-    return [[f"{n}_s", ["cast", ["field", n, "start"], "long"]] for n in names]
+def _filtered(rng: random.Random, query: Node, *conditions: list[Any] | None) -> Node:
+    """Put a filter on top now and then."""
+    condition = rng.choice([*conditions, *([None] * 2 * len(conditions))])
+    return query if condition is None else _verb("filter", query, cond=condition)
 
 
 def _dictionary(rng: random.Random) -> Node:
@@ -99,10 +103,12 @@ def _dictionary(rng: random.Random) -> Node:
 
 
 def _windows(rng: random.Random) -> Node:
-    keys: list[Any] = [["w", _window(rng)], *rng.choice([[], ["k"], [["odd", ["%", "v", 2]]]])]
+    more: list[Any] = rng.choice([[], ["k"], [["odd", ["%", "v", 2]]]])
+    keys = [["w", _window(rng)], *more]
     query = _verb("group_agg", _timed(rng, _source()), keys=keys, aggs=_aggregates(rng))
-    if rng.random() < 0.2:
-        query = _verb("filter", query, cond=["is_not_null", query["aggs"][0][0]])
+    query = _filtered(
+        rng, query, ["is_not_null", query["aggs"][0][0]], ["!=", "k", ["lit", "b"]] if "k" in keys else None
+    )
     return _case(rng, query, rng.choice(["append", "update", "complete"]), "s")
 
 
@@ -128,12 +134,14 @@ def _duplicates(rng: random.Random) -> Node:
         query = _verb("drop_duplicates", _source(), cols=rng.choice([[], ["k"], ["k", "v"]]))
     else:
         query = _verb("drop_duplicates", _timed(rng, _source()), cols=rng.choice([["k"], ["k", "et"], ["et"], []]))
+    query = _filtered(rng, query, ["==", "k", ["lit", "a"]], [">", "v", 2])
     return _case(rng, query, rng.choice(["append", "update"]), "s")
 
 
 def _duplicates_for_a_while(rng: random.Random) -> Node:
     cols = rng.choice([["k"], ["k", "v"], ["et"]])
     query = _verb("drop_duplicates_within_watermark", _timed(rng, _source()), cols=cols)
+    query = _filtered(rng, query, ["==", "k", ["lit", "a"]], [">", "v", 2])
     return _case(rng, query, rng.choice(["append", "update"]), "s")
 
 
@@ -164,6 +172,8 @@ def _with_a_table(rng: random.Random) -> Node:
     below = _timed(rng, _source()) if rng.random() < 0.5 else _source()
     on: list[Any] = rng.choice([["==", "k", "dk"], ["and", ["==", "k", "dk"], [">", "v", "g"]]])
     query: Node = {"op": "join", "how": how, "on": on, "left": below, "right": {"op": "static", "name": "d"}}
+    if how in {"inner", "left_outer"}:
+        query = _filtered(rng, query, [">", "v", 1], ["<", "g", 4], ["is_null", "dk"])
     if rng.random() < 0.5:
         query = _verb("group_agg", query, keys=["k"], aggs=[["n", "count"], ["s", "sum", "v"]])
         return _case(rng, query, rng.choice(["update", "complete"]), "s", d=_dictionary(rng))
@@ -190,7 +200,10 @@ def _joined(rng: random.Random, how: str) -> Node:
         conditions.append(["==", "w1", "w2"])
     if rng.random() < 0.4:
         conditions.append(rng.choice([["<=", "v1", ["+", "v2", 2]], [">", "v1", 1], ["<", "v2", 5]]))
-    return {"op": "join", "how": how, "on": ["and", *conditions], "left": left, "right": right}
+    query: Node = {"op": "join", "how": how, "on": ["and", *conditions], "left": left, "right": right}
+    if how == "left_semi":
+        return _filtered(rng, query, [">", "v1", 1])
+    return _filtered(rng, query, [">", "v1", 1], ["is_null", "v2"], ["==", "k2", ["lit", "a"]], ["<", "v1", "v2"])
 
 
 def _with_window(side: Node, n: int) -> Node:
@@ -198,12 +211,12 @@ def _with_window(side: Node, n: int) -> Node:
 
 
 def _pairs(rng: random.Random) -> Node:
-    return _case(rng, _joined(rng, "inner"), rng.choice(["append", "append", "update"]), "a", "b")
+    return _case(rng, _joined(rng, "inner"), rng.choice(["append", "append", "update"]), "a", "b", pairs=True)
 
 
 def _pairs_and_singles(rng: random.Random) -> Node:
     how = rng.choice(["left_outer", "right_outer", "full_outer", "left_semi"])
-    return _case(rng, _joined(rng, how), "append", "a", "b")
+    return _case(rng, _joined(rng, how), "append", "a", "b", pairs=True)
 
 
 def _two_in_a_row(rng: random.Random) -> Node:
@@ -226,7 +239,23 @@ def _pairs_counted(rng: random.Random) -> Node:
     on = ["and", ["==", "k1", "k2"], ["between", "t2", "t1", ["+", "t1", high]]]
     query: Node = {"op": "join", "how": rng.choice(["inner", "left_outer"]), "on": on, "left": left, "right": right}
     keys = [["w", ["window", "t1", rng.choice(["5 seconds", "10 seconds"])]], "k1"]
-    return _case(rng, _verb("group_agg", query, keys=keys, aggs=[["n", "count"]]), "append", "a", "b")
+    return _case(rng, _verb("group_agg", query, keys=keys, aggs=[["n", "count"]]), "append", "a", "b", pairs=True)
+
+
+def _duplicates_counted(rng: random.Random) -> Node:
+    op = rng.choice(["drop_duplicates", "drop_duplicates_within_watermark"])
+    below = _verb(op, _timed(rng, _source()), cols=rng.choice([["k", "et"], ["k", "v"]]))
+    window = ["session_window", "et", "3 seconds"] if rng.random() < 0.3 else _window(rng)
+    query = _verb("group_agg", below, keys=[["w", window], "k"], aggs=[["n", "count"], ["s", "sum", "v"]])
+    return _case(rng, query, rng.choice(["append", "append", "complete"]), "s")
+
+
+def _the_first(rng: random.Random) -> Node:
+    if rng.random() < 0.5:
+        return _case(rng, _verb("limit", _timed(rng, _source()), n=rng.randint(1, 6)), "append", "s")
+    query = _verb("group_agg", _source(), keys=["k", "v"], aggs=[["n", "count"]])
+    query = _verb("sort", query, by=[["n", "desc"], ["k", "asc"], ["v", "desc"]])
+    return _case(rng, _verb("limit", query, n=rng.randint(1, 4)), "complete", "s")
 
 
 _SHAPES: tuple[Callable[[random.Random], Node], ...] = (
@@ -242,4 +271,6 @@ _SHAPES: tuple[Callable[[random.Random], Node], ...] = (
     _pairs_and_singles,
     _two_in_a_row,
     _pairs_counted,
+    _duplicates_counted,
+    _the_first,
 )

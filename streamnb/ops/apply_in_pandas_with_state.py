@@ -31,7 +31,7 @@ OUTPUT_MODES = ("append", "update")
 Function = Callable[..., Any]
 
 
-def apply_in_pandas_with_state(
+def apply_in_pandas_with_state(  # noqa: PLR0917  PySpark's order
     self: Grouped,
     fn: Function,
     output_schema: Schema | str,
@@ -41,11 +41,11 @@ def apply_in_pandas_with_state(
 ) -> StreamFrame:
     """Call ``fn(key, rows, state)`` for every key that has rows in a batch, and give out what it returns.
 
-    ``key`` is a tuple, ``rows`` pandas with all rows of the key, ``state`` an ``sn.GroupState``. What comes out is pandas
-    or an iterable of it. After the keys with rows come those whose timeout has passed and that have none: ``fn`` is
-    called with no rows, and ``state.has_timed_out`` is true. A timeout has passed when the watermark (``"event"``) or
-    the clock (``"processing"``) is past it, not at it. A call that writes the state or sets a timeout replaces the old
-    timeout; one that only reads leaves it as it was, and due again in the next batch, as in PySpark.
+    ``key`` is a tuple, ``rows`` pandas with all rows of the key, ``state`` an ``sn.GroupState``. What comes out is
+    pandas or an iterable of it. After the keys with rows come those that have none and whose timeout has passed:
+    ``fn`` is called with no rows, and ``state.has_timed_out`` is true. A timeout has passed when the watermark
+    (``"event"``) or the clock (``"processing"``) is past it, not at it. A call that writes the state or sets a timeout
+    replaces the old timeout; one that only reads leaves it, and due again in the next batch, as in PySpark.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def apply_in_pandas_with_state(
         One row a key, until ``state.remove()``.
 
     Spark
-        ``applyInPandasWithState``, where ``rows`` is an iterator of pandas. ``collect()`` gives every key its rows, then
-        lets every event-time timeout pass once.
+        ``applyInPandasWithState``, where ``rows`` is an iterator of pandas. ``collect()`` gives every key its rows,
+        then lets every event-time timeout pass once.
     """
     node = ApplyInPandasWithState(
         (self.frame.node,),
@@ -91,7 +91,7 @@ class ApplyInPandasWithState(PerKey):
             raise one_of(self.verb, "output_mode", self.output_mode, OUTPUT_MODES)
         if self.timeout == "event" and self.time is None:
             raise PlanError(
-                f"{self.verb}: timeout='event' waits for the watermark, and there is none; declare with_watermark below.",
+                f"{self.verb}: timeout='event' waits for a watermark, and there is none; declare with_watermark below.",
                 code="EVENT_TIME_WITHOUT_WATERMARK",
             )
 

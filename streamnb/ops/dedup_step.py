@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import polars as pl
 
 from streamnb.errors import PlanError
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 
 def key_columns(verb: str, frame: StreamFrame, columns: Sequence[str] | str | None) -> tuple[str, ...]:
     """Return the columns that tell rows apart; none named: all of them."""
-    names = [columns] if isinstance(columns, str) else list(columns or frame.node.schema)
+    names: list[object] = [columns] if isinstance(columns, str) else list(columns or frame.node.schema)
     wrong = next((name for name in names if not isinstance(name, str)), None)
     if wrong is not None:
         raise PlanError(
             f"{verb}: {wrong!r} is not the name of a column; compute it with with_columns first, and name it.",
             code="OPTION_INVALID",
         )
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(map(str, names)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,18 +75,18 @@ class DedupStep(Step):
     def __init__(self, node: Deduplication) -> None:
         self.node, self.keys = node, list(node.columns)
         self.expires = node.expires.cast(pl.Int64).alias(EXPIRES)
+        self.first = (pl.col(self.keys[0]) if len(self.keys) == 1 else pl.struct(self.keys)).is_first_distinct()
         self.table = StateTable({name: node.schema[name] for name in self.keys}, self.keys)
         self.tables = (self.table,)
 
     def on_batch(self, *batches: Batch) -> Batch:
         (batch,) = batches
         rows, late = self._without_late(batch)
-        firsts = rows.unique(self.keys, keep="first", maintain_order=True)
-        slots = self.table.find(firsts)
-        unseen = slots < 0
-        new = firsts if unseen.all() else firsts.filter(unseen)
+        slots = self.table.find(rows)
+        fresh = rows if (slots < 0).all() else rows.filter(slots < 0)
+        new = fresh.filter(fresh.select(self.first).to_series())
         seen = new.select(*self.keys, self.expires)
-        self.table.upsert(seen, slots[unseen])
+        self.table.upsert(seen, np.full(len(seen), -1, np.int64))
         gone = self.table.evict(NEVER_LATE if batch.eviction_watermark is None else batch.eviction_watermark)
         return batch.with_rows(new, self._trace(batch, late, seen, gone, len(rows) - len(new)))
 

@@ -69,7 +69,7 @@ class FoldStep(Step):
     # -- what it tells
 
     def due(self, watermark: int | None, before: int | None, time: int) -> bool:
-        return self.mode in {"append", "update"} and bool(self.node.event_times) and moved(watermark, before)
+        return self.mode in {"append", "update"} and moved(watermark, before)
 
     def state(self) -> pl.DataFrame:
         return self.table.frame().select(*self.out, EXPIRES)
@@ -118,7 +118,7 @@ class Folding:
         return f"{self.name}.{suffix}" if suffix else self.name
 
     def may_be_null(self, rows: pl.DataFrame) -> bool:
-        return any(root is None or rows[root].null_count() > 0 for root in self.roots)
+        return not len(rows) or any(root is None or rows[root].null_count() > 0 for root in self.roots)
 
     def partial(self, *, nulls: bool) -> Sequence[pl.Expr]:
         if nulls not in self._cached:

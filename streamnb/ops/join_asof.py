@@ -57,8 +57,8 @@ def join_asof(
     """
     if hasattr(table, "node"):
         raise PlanError(
-            "join_asof: the right side is a stream, and which of its rows is the newest is not known before its watermark "
-            "has passed; give a table or a function that returns one, or use join(…, within=sn.between(…)).",
+            "join_asof: the right side is a stream, and which of its rows is the newest is not known before its "
+            "watermark has passed; give a table or a function that returns one, or use join(…, within=sn.between(…)).",
             code="JOIN_ASOF_STREAM",
         )
     left, right = (left_on, right_on) if on is None else (on, on)

@@ -25,6 +25,7 @@ _PAIRS_AT_ONCE = 2**20
 def join_static(
     frame: StreamFrame,
     table: Any,
+    *,
     on: str | Sequence[str] | None = None,
     left_on: str | Sequence[str] | None = None,
     right_on: str | Sequence[str] | None = None,
@@ -71,8 +72,8 @@ class JoinStatic(Node):
     def __post_init__(self) -> None:
         if self.how not in {"inner", "left", "semi", "anti"}:
             raise PlanError(
-                f"join: a {self.how} join gives out the table's rows that nothing matches, and with a stream nothing is "
-                "ever the last word on that; use how='left' or 'inner'.",
+                f"join: a {self.how} join gives out the table's rows that nothing matches, and with a stream nothing "
+                "is ever the last word on that; use how='left' or 'inner'.",
                 code="JOIN_STATIC_SIDE",
             )
         self.need(*(left for left, _ in self.keys))
@@ -201,7 +202,7 @@ class _Indexed:
     def find(self, keys: pl.DataFrame) -> tuple[Positions, Positions]:
         """Return pairs of (position in keys, slot here) with equal keys, by position and then slot."""
         hashes = keys.hash_rows(0).to_numpy()
-        first, last = (np.searchsorted(self.hashes, hashes, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+        first, last = (np.searchsorted(self.hashes, hashes, side=side) for side in ("left", "right"))
         counts = last - first
         positions = np.repeat(np.arange(len(hashes)), counts)
         offsets = np.arange(len(positions)) - np.repeat(np.cumsum(counts) - counts, counts)

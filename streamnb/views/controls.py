@@ -8,7 +8,6 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import ipywidgets
 import traitlets
 
 from streamnb.views.theme import css_variables
@@ -130,7 +129,7 @@ class Controls(Widget):
 
     def __init__(self, obey: Callable[[str, Any], None]) -> None:
         self._obey = obey
-        super().__init__(layout=ipywidgets.Layout(width="100%", min_width="0"))
+        super().__init__()
 
     def show(self, query: Playable, at: int, speed: float) -> None:
         """Show the query as it stands, looking at position ``at`` of its trace."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
 from IPython import get_ipython
-from IPython.display import display
 
 from streamnb.views.controls import Controls
 from streamnb.views.cursor import cursor_of
@@ -15,8 +13,9 @@ from streamnb.views.live import Live
 from streamnb.views.pacer import Pacer
 from streamnb.views.plane_figure import Plane
 from streamnb.views.plane_svg import svg
-from streamnb.views.still import Still
+from streamnb.views.still import Still, put
 from streamnb.views.table import Table, html
+from streamnb.views.widget import stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +46,7 @@ class Dashboard:
         self.plane = Plane(query)
         self.live = Live(self.plane.figure)
         self.table = Table()
-        self.box = ipywidgets.VBox([self.controls, self.live, self.table]).add_class("sn-dashboard")
+        self.box = stack(self.controls, self.live, self.table, name="sn-dashboard")
         self._still = Still({"image/svg+xml": self._still_plane, "text/html": self._still_table})
         self._drawn: Place | None = None
         self._kept: Place | None = None
@@ -194,11 +193,14 @@ class Dashboard:
                 self._still.refresh()
                 self._kept = place
 
-    def _ipython_display_(self) -> None:
+    def show(self) -> None:
+        """Display the live view, and the still picture and table, in the cell that runs now."""
         widget = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
         bundle = {"application/vnd.jupyter.widget-view+json": widget, "text/plain": repr(self.query)}
-        display(bundle, raw=True)
+        put(bundle)
         self._still.show()
+
+    _ipython_display_ = show
 
     def close(self) -> None:
         """Remove the views and end their thread; the still picture stays, and the query goes on."""
@@ -209,8 +211,8 @@ class Dashboard:
         for unwatch in self._unwatch:
             unwatch()
         self._refresh_still()
+        self.box.layout.close()
         for widget in (self.box, self.controls, self.live, self.table):
-            widget.layout.close()
             widget.close()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from IPython import get_ipython
-from IPython.display import display
 
 from streamnb.views.dashboard import Dashboard
+from streamnb.views.still import put
 
 if TYPE_CHECKING:
     from streamnb.progress import Playable
@@ -20,11 +20,11 @@ def show(query: Playable) -> None:
     """Display the dashboard of ``query``; where there can be no widgets, its one line of text."""
     cell = _running_cell()
     if cell is None:
-        display({"text/plain": repr(query)}, raw=True)
+        put({"text/plain": repr(query)})
         return
     dashboard = dashboard_of(query)
     _settle(dashboard, *cell)
-    display(dashboard)
+    dashboard.show()
 
 
 def dashboard_of(query: Playable) -> Dashboard:

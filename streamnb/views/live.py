@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import ipywidgets
 import traitlets
 from bokeh.core.json_encoder import serialize_json
 from bokeh.document import Document
@@ -67,7 +66,6 @@ class Live(Widget):
         if model.document is None:
             self._doc.add_root(model)
         self._take_the_place_of_the_last()
-        traits_given.setdefault("layout", ipywidgets.Layout(width="100%", min_width="0"))
         super().__init__(bokehjs=BokehJS.shared().model_id, **traits_given)
         self._doc.on_change(self._collect)
 
@@ -139,7 +137,7 @@ class Live(Widget):
                     whole = self._snapshot()
                     self.send({"type": "whole", "number": self._number}, [whole])
                 case "gestures":
-                    self._doc.apply_json_patch({"events": content["events"]}, setter=self)  # type: ignore[arg-type]
+                    self._doc.apply_json_patch({"events": content["events"]}, setter=self)
 
     def _painted(self, number: int) -> None:
         while self._unpainted and self._unpainted[0][0] <= number:

@@ -213,13 +213,19 @@ def place_upcoming(rows: pl.DataFrame | None, outline: Outline) -> Placed:
 
 def _fates(trace: Trace, outline: Outline, x: Numbers) -> Words:
     fates = np.full(len(x), COUNTED, dtype=object)
-    watermark = standing(trace.watermark)
-    if watermark is not None:
-        fates[x < watermark] = LATE
+    judge = _judge(trace)
+    if judge is not None:
+        fates[x <= judge] = LATE
     fates[_set_aside(trace)] = ASIDE
     for step in trace.steps:
         fates[_dropped(trace.rows, step, outline)] = DROPPED
     return fates
+
+
+def _judge(trace: Trace) -> float | None:
+    """Return the watermark that rows were judged by: the one the batch before ran with."""
+    told = [step.late_watermark for step in trace.steps if step.late_watermark]
+    return min(told) / MILLISECOND if told else standing(trace.watermark)
 
 
 def _dropped(rows: pl.DataFrame, step: StepTrace, outline: Outline) -> np.ndarray[Any, Any]:

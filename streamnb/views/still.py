@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.display import display, update_display
 
@@ -26,7 +26,7 @@ class Still:
         """Display every picture in the cell that runs now."""
         for name, (mime, make) in self._pictures.items():
             self._shown[name] = make()
-            display({mime: self._shown[name]}, raw=True, display_id=name)
+            put({mime: self._shown[name]}, name)
 
     def refresh(self) -> None:
         """Bring every picture that is displayed up to date, in whatever cells it stands."""
@@ -34,4 +34,14 @@ class Still:
             mime, make = self._pictures[name]
             self._shown[name] = make()
             if self._shown[name] != old:
-                update_display({mime: self._shown[name]}, raw=True, display_id=name)
+                replace({mime: self._shown[name]}, name)
+
+
+def put(bundle: Mapping[str, Any], name: str | None = None) -> None:
+    """Display a bundle of mime types in the cell that runs now; ``name`` is for :func:`replace`."""
+    display(dict(bundle), raw=True, display_id=name)  # type: ignore[no-untyped-call]
+
+
+def replace(bundle: Mapping[str, Any], name: str) -> None:
+    """Put a bundle in the place of the one of that name, from any thread and without a running cell."""
+    update_display(dict(bundle), raw=True, display_id=name)  # type: ignore[no-untyped-call]

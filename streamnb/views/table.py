@@ -6,7 +6,6 @@ import html as markup
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import ipywidgets
 import numpy as np
 import pandas as pd
 import traitlets
@@ -200,9 +199,6 @@ class Table(Widget):
     _css = css_variables() + (_HERE / "table.css").read_text(encoding="utf-8")
 
     shown = synced(traitlets.Dict())
-
-    def __init__(self) -> None:
-        super().__init__(layout=ipywidgets.Layout(width="100%", min_width="0"))
 
     def show(self, before: pd.DataFrame | None, now: pd.DataFrame, key: Sequence[str], title: str) -> None:
         """Show ``now`` with its changes since ``before``, under a line of text."""

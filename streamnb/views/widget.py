@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anywidget
+import ipywidgets  # type: ignore[import-untyped]
 import traitlets
 
 
@@ -13,6 +14,7 @@ class Widget(anywidget.AnyWidget):
     """An anywidget whose messages go to :meth:`hear`, on whatever thread the kernel received them."""
 
     def __init__(self, **traits_given: Any) -> None:
+        traits_given.setdefault("layout", ipywidgets.Layout(width="100%", min_width="0"))
         super().__init__(**traits_given)
         self.on_msg(lambda _, content, buffers: self.hear(content, buffers))
         # ipykernel 7.4 would route answers to the thread of the last cell, where they wait until that cell is done.
@@ -21,6 +23,16 @@ class Widget(anywidget.AnyWidget):
 
     def hear(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         """Take a message from the browser."""
+
+    def close(self) -> None:
+        """Remove every view and forget what the browser was told."""
+        self.layout.close()
+        super().close()
+
+
+def stack(*widgets: Widget, name: str) -> Any:
+    """Return a widget that shows others below one another, as an element of class ``name``."""
+    return ipywidgets.VBox(widgets).add_class(name)
 
 
 def synced(trait: traitlets.TraitType[Any, Any]) -> Any:

@@ -58,9 +58,8 @@ def difference(case: Mapping[str, Any], expected: Sequence[Step], got: Sequence[
 
 
 def _differs(theirs: Step, ours: Step, *, ordered: bool) -> str | None:
-    for name in ("batch", "in"):
-        if theirs[name] != ours[name]:
-            return f"{name} is {ours[name]}, Spark's {theirs[name]}"
+    if theirs["batch"] != ours["batch"]:
+        return f"it is batch {ours['batch']}"
     a, b = (side.get("wm") for side in (theirs, ours))
     if a is not None and a != (b or EPOCH):
         return f"the watermark is {b}, Spark's {a}"
@@ -79,7 +78,9 @@ def _hashable(value: Any) -> Any:
 
 
 def _briefly(batches: Sequence[Step]) -> str:
-    return ", ".join(f"batch {b['batch']} ({b['in']} rows in, {len(b['rows'] or ())} out)" for b in batches) or "nothing"
+    return (
+        ", ".join(f"batch {b['batch']} ({b['in']} rows in, {len(b['rows'] or ())} out)" for b in batches) or "nothing"
+    )
 
 
 COUNTS_GROUPS = {"aggregate", "session_aggregate"}
@@ -102,14 +103,26 @@ def counters(expected: Sequence[Step], got: Sequence[Step]) -> str | None:
 
 
 def _counters_differ(theirs: Step, ours: Step) -> str | None:
+    if theirs["in"] != ours["in"]:
+        return f"{ours['in']} rows came in, Spark's {theirs['in']}"
     newest = [side.get("event_time", {}).get("max") for side in (theirs, ours)]  # a null counts as 1970 there, not here
     if None not in newest and newest[0] != newest[1]:
         return f"the newest event time is {newest[1]}, Spark's {newest[0]}"
     a, b = theirs.get("ops", []), ours["ops"]
     if [o["total"] for o in a] != [o["total"] for o in b]:
-        return f"state rows are {[(o['operator'], o['total']) for o in b]}, Spark's {[(o['op'], o['total']) for o in a]}"
+        return (
+            f"state rows are {[(o['operator'], o['total']) for o in b]}, Spark's {[(o['op'], o['total']) for o in a]}"
+        )
     for spark, mine in zip(a, b, strict=True):
         same = bool(spark["dropped"]) == bool(mine["dropped"]) and spark["dropped"] <= mine["dropped"]
         if not same or (spark["op"] not in COUNTS_GROUPS and spark["dropped"] != mine["dropped"]):
             return f"{mine['operator']} dropped {mine['dropped']} rows, Spark {spark['dropped']}"
     return None
+
+
+def disagreement(case: Mapping[str, Any], theirs: Sequence[Step], ours: Sequence[Step]) -> str | None:
+    """Tell where we and Spark part over a program that both were given."""
+    if "error" in theirs[-1]:
+        refused = "error" in ours[-1] and len(ours) <= len(theirs)
+        return None if refused else f"Spark refused step {len(theirs) - 1}: {theirs[-1]['error'][:300]}"
+    return difference(case, theirs, ours) or counters(theirs, ours)

@@ -6,13 +6,13 @@ import datetime as dt
 from collections.abc import Callable
 from functools import reduce
 from operator import add, and_, eq, floordiv, ge, gt, le, lt, mod, mul, ne, or_, sub, truediv
-from typing import Any
+from typing import Any, cast
 
 import narwhals as nw
 import pandas as pd
 
 import streamnb as sn
-from tests.cases.table import Table, Unsayable
+from tests.cases.table import Table, UnsayableError
 
 _BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "+": add, "-": sub, "*": mul, "/": truediv, "%": mod, "div": floordiv,
@@ -34,9 +34,9 @@ def expression(x: Any, table: Table) -> nw.Expr:
     op, *arguments = x
     if op in _BINARY:
         left, right = (expression(a, table) for a in arguments)
-        return _BINARY[op](left, right)
+        return cast("nw.Expr", _BINARY[op](left, right))
     if op not in _FORMS:
-        raise Unsayable(f"{op} is not an expression of the API")
+        raise UnsayableError(f"{op} is not an expression of the API")
     return _FORMS[op](table, *arguments)
 
 
@@ -102,11 +102,11 @@ def _between(table: Table, x: Any, low: Any, high: Any) -> nw.Expr:
 
 def _null_safe_eq(table: Table, a: Any, b: Any) -> nw.Expr:
     left, right = expression(a, table), expression(b, table)
-    return (left == right).fill_null(value=False) | (left.is_null() & right.is_null())  # noqa: FBT003
+    return (left == right).fill_null(value=False) | (left.is_null() & right.is_null())
 
 
 def type_of(x: Any, table: Table) -> nw.dtypes.DType:
-    return table.frame.select(x=expression(x, table)).schema["x"]
+    return cast("nw.dtypes.DType", table.frame.select(x=expression(x, table)).schema["x"])
 
 
 _FORMS: dict[str, Callable[..., nw.Expr]] = {

@@ -13,7 +13,7 @@ import narwhals as nw
 
 import streamnb as sn
 from tests.cases.expressions import expression, interval, type_of
-from tests.cases.table import Column, Table, Unsayable
+from tests.cases.table import Column, Table, UnsayableError
 
 _HOW = {
     "left_outer": "left", "right_outer": "right", "full_outer": "full",
@@ -51,7 +51,7 @@ def join(node: Mapping[str, Any], left: Table, right: Table) -> Table:
         joined = _join(node, left, right, how)
         return joined if how not in {"semi", "anti"} else replace(joined, columns=joined.columns[: len(left.columns)])
     if how in {"semi", "anti"} or right.is_static:
-        raise Unsayable(f"a {how} join that gives out rows of a static table")
+        raise UnsayableError(f"a {how} join that gives out rows of a static table")
     mirrored = _join(node, right, left, _MIRRORED.get(how, how))
     return replace(mirrored, columns=_left_first(mirrored, right, left))
 
@@ -127,7 +127,7 @@ def _key(x: Any, table: Table) -> tuple[Table, list[str]]:
         return table, list(column.here)
     name = table.fresh("key")
     if table.is_static:
-        raise Unsayable("a computed key of a static table")
+        raise UnsayableError("a computed key of a static table")
     return table.with_columns(**{name: expression(x, table)}), [name]
 
 

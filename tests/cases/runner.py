@@ -21,7 +21,6 @@ _OPTIONS = {
 """The settings of a case that mean something here; the others are about Spark's own workings."""
 
 
-
 def run(case: Mapping[str, Any], folder: Path) -> list[Step]:
     """Return, for every step, the batches that ran, or ``{"error": …}`` at the step that was refused."""
     play = Play(case, folder)
@@ -140,7 +139,9 @@ class Play:
     def _rows(self, rows: pd.DataFrame) -> list[list[Any]]:
         """Return rows as the case writes them, a window as one value."""
         cells = {name: [plain(v) for v in rows[name]] for name in rows.columns}
-        columns = [_window(*(cells[h] for h in c.here)) if c.is_window else cells[c.here[0]] for c in self.table.columns]
+        columns = [
+            _window(*(cells[h] for h in c.here)) if c.is_window else cells[c.here[0]] for c in self.table.columns
+        ]
         return [list(row) for row in zip(*columns, strict=True)]
 
 

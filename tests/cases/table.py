@@ -12,7 +12,7 @@ import pandas as pd
 import streamnb as sn
 
 
-class Unsayable(Exception):
+class UnsayableError(Exception):
     """The case says something for which the public API has no words."""
 
 

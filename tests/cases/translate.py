@@ -13,7 +13,7 @@ import streamnb as sn
 from tests.cases import state_programs
 from tests.cases.expressions import expression, gap
 from tests.cases.joins import join
-from tests.cases.table import Column, Table, Unsayable
+from tests.cases.table import Column, Table, UnsayableError
 
 WINDOW = ("window_start", "window_end")
 _AGGREGATES = {"sum", "min", "max", "first", "last", "count_distinct"}
@@ -48,7 +48,7 @@ def translate(node: Mapping[str, Any], sources: Mapping[str, Any]) -> Table:
     if op == "union":
         return _union(*(translate(i, sources) for i in node["inputs"]))
     if op not in _VERBS:
-        raise Unsayable(f"{op} is not a verb of the API")
+        raise UnsayableError(f"{op} is not a verb of the API")
     return _VERBS[op](translate(node["input"], sources), node)
 
 

@@ -146,6 +146,9 @@ class _Program(sn.StatefulProcessor):
     def __init__(self, params):
         self.params = params
 
+    def handle_input_rows(self, key, rows, timer_values):
+        raise NotImplementedError
+
     def init(self, handle):
         self.handle = handle
         self.c = handle.get_value_state("c", "n bigint")

@@ -26,39 +26,39 @@ def can_run(node: Any) -> bool:
 
 def column(x: Any) -> Any:
     """Return the Spark column of an expression."""
-    from pyspark.sql import functions as F  # noqa: N812  as PySpark's users write it
+    from pyspark.sql import functions as sql
 
     if x is None or isinstance(x, bool | int | float):
-        return F.lit(x)
+        return sql.lit(x)
     if isinstance(x, str):
-        return F.col(x)
+        return sql.col(x)
     op, *rest = x
     if op in _BINARY:
         return _BINARY[op](column(rest[0]), column(rest[1]))
     if op in _SAME_NAME:
         plain = 1 if op in {"window", "split"} else len(rest)
-        return getattr(F, op)(*map(column, rest[:plain]), *rest[plain:])
-    return _FORMS[op](F, *rest)
+        return getattr(sql, op)(*map(column, rest[:plain]), *rest[plain:])
+    return _FORMS[op](sql, *rest)
 
 
-def _if(F: Any, condition: Any, then: Any, otherwise: Any) -> Any:  # noqa: N803
-    return F.when(column(condition), column(then)).otherwise(column(otherwise))
+def _if(sql: Any, condition: Any, then: Any, otherwise: Any) -> Any:
+    return sql.when(column(condition), column(then)).otherwise(column(otherwise))
 
 
-def _interval(F: Any, text: str) -> Any:  # noqa: N803
+def _interval(sql: Any, text: str) -> Any:
     simple = re.fullmatch(r"\s*(\d+)\s+(\w+)\s*", text)
-    return F.expr(f"INTERVAL {simple[1]} {simple[2]}" if simple else f"INTERVAL '{text}'")
+    return sql.expr(f"INTERVAL {simple[1]} {simple[2]}" if simple else f"INTERVAL '{text}'")
 
 
-def _session_window(F: Any, time: Any, gap: Any) -> Any:  # noqa: N803
-    return F.session_window(column(time), gap if isinstance(gap, str) else column(gap))
+def _session_window(sql: Any, time: Any, gap: Any) -> Any:
+    return sql.session_window(column(time), gap if isinstance(gap, str) else column(gap))
 
 
 _FORMS: dict[str, Any] = {
-    "lit": lambda F, value: F.lit(value),
-    "lit_ts": lambda F, text: F.lit(text).cast("timestamp"),
+    "lit": lambda sql, value: sql.lit(value),
+    "lit_ts": lambda sql, text: sql.lit(text).cast("timestamp"),
     "interval": _interval,
-    "div": lambda F, a, b: F.floor(column(a) / column(b)).cast("long"),
+    "div": lambda sql, a, b: sql.floor(column(a) / column(b)).cast("long"),
     "and": lambda _, *xs: reduce(and_, map(column, xs)),
     "or": lambda _, *xs: reduce(or_, map(column, xs)),
     "not": lambda _, x: ~column(x),
@@ -78,14 +78,14 @@ def _named(item: Any) -> Any:
 
 
 def _aggregate(alias: str, fn: str, *x: Any) -> Any:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sql
 
-    value = column(x[0]) if x else F.lit(1)
+    value = column(x[0]) if x else sql.lit(1)
     special = {
-        "collect_set_size": lambda: F.size(F.collect_set(value)),
-        "collect_list_sorted": lambda: F.sort_array(F.collect_list(value)),
+        "collect_set_size": lambda: sql.size(sql.collect_set(value)),
+        "collect_list_sorted": lambda: sql.sort_array(sql.collect_list(value)),
     }
-    return (special[fn]() if fn in special else getattr(F, fn)(value)).alias(alias)
+    return (special[fn]() if fn in special else getattr(sql, fn)(value)).alias(alias)
 
 
 def frame(node: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:

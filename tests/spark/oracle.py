@@ -66,35 +66,34 @@ class Oracle:
 
     def run(self, case: Mapping[str, Any]) -> list[Step]:
         """Return, for every step of a case, the batches that Spark ran; ``{"error": …}`` at a step that it refused."""
-        conf = {_CONF[name]: str(value).lower() for name, value in case.get("conf", {}).items() if name in _CONF}
-        before = {name: self.spark.conf.get(name) for name in conf}
+        before = {name: self.spark.conf.get(name) for name in _CONF.values()}
         folder = tempfile.mkdtemp(prefix="streamnb-oracle-")
         try:
-            self._configure(conf)
+            self.configure(_spark_conf(case))
             return _Play(self, case, folder).run()
         finally:
-            self._configure(before)
+            self.configure(before)
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _configure(self, conf: Mapping[str, str]) -> None:
+    def configure(self, conf: Mapping[str, str]) -> None:
         for name, value in conf.items():
             self.spark.conf.set(name, value)
 
     def stream(self, schema: Sequence[Sequence[str]]) -> tuple[Any, Any]:
         """Return a memory stream of JSON lines, and the frame of its rows."""
         from pyspark.sql import DataFrame
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as sql
 
         source = self.memory_stream.apply(self.session, self.jvm.org.apache.spark.sql.Encoders.STRING())
-        row = F.from_json("value", _ddl(schema), {"mode": "FAILFAST"}).alias("r")
+        row = sql.from_json("value", _ddl(schema), {"mode": "FAILFAST"}).alias("r")
         return source, DataFrame(source.toDF(), self.spark).select(row).select("r.*")
 
     def static(self, schema: Sequence[Sequence[str]], rows: Sequence[Sequence[Any]]) -> Any:
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as sql
 
         texts = [(name, "string" if kind == "timestamp" else kind) for name, kind in schema]
         raw = self.spark.createDataFrame([tuple(row) for row in rows], _ddl(texts))
-        return raw.select(*(F.col(name).cast(kind).alias(name) for name, kind in schema))
+        return raw.select(*(sql.col(name).cast(kind).alias(name) for name, kind in schema))
 
     def start(self, df: Any, sink: Any, mode: str, folder: str) -> Any:
         output_mode = getattr(self.jvm.org.apache.spark.sql.streaming.OutputMode, mode.capitalize())()
@@ -103,11 +102,25 @@ class Oracle:
         place = self.jvm.scala.Some(folder)
         return self.session.streams().startQuery(
             self.none, self.none, place, df._jdf, self.no_options, sink, output_mode,
-            False, True, trigger, clock, self.none, self.none,  # noqa: FBT003  Spark's own signature
+            False, True, trigger, clock, self.none, self.none,
         )  # fmt: skip
 
     def sink(self) -> Any:
         return self.jvm.org.apache.spark.sql.execution.streaming.sources.MemorySink()
+
+
+def _spark_conf(case: Mapping[str, Any]) -> dict[str, str]:
+    conf = case.get("conf", {})
+    return {_CONF[name]: _text(conf[name]) for name in _CONF if name in conf}
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _commits(folder: str) -> list[Path]:
+    """Return the entries of the commit log, oldest first."""
+    return sorted((p for p in Path(folder, "commits").iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
 
 
 def _ddl(schema: Sequence[Sequence[str]]) -> str:
@@ -135,7 +148,7 @@ class _Play:
         try:
             self._open(self.case["query"], self.oracle.sink())
             for step in self.case["steps"]:
-                done.append({"batches": self._step(step)})
+                done.append({"batches": self._step(step)})  # noqa: PERF401  what ran before an error counts
         except PySparkException as error:
             done.append({"error": str(error)})
         finally:
@@ -176,11 +189,11 @@ class _Play:
 
     def _restart(self, how: Mapping[str, Any]) -> None:
         self._close()
-        entries = sorted((p for p in Path(self.folder, "commits").iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
         lost = how.get("lost_commits", 0)
-        for path in entries[len(entries) - lost :]:
+        for path in _commits(self.folder)[-lost:] if lost else ():
             path.unlink()
             path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+        self.oracle.configure(_spark_conf(how))
         self._open(how.get("query", self.tree), self.oracle.sink() if lost or "query" in how else self.out)
 
     def _new_batches(self) -> list[Step]:
@@ -193,13 +206,11 @@ class _Play:
     def _rows(self) -> dict[int, list[list[Any]]]:
         """Return what the sink holds, by batch; in complete mode that is the last batch only."""
         batches = self.out.getClass().getDeclaredField("batches")
-        batches.setAccessible(True)  # noqa: FBT003
+        batches.setAccessible(True)
         held = batches.get(self.out)
         types = [f.dataType for f in self.df.schema.fields]
-        return {
-            (batch := held.apply(i)).batchId(): [[cell(row.get(n), t) for n, t in enumerate(types)] for row in batch.data()]
-            for i in range(held.size())
-        }
+        every = [held.apply(i) for i in range(held.size())]
+        return {b.batchId(): [[cell(row.get(n), t) for n, t in enumerate(types)] for row in b.data()] for b in every}
 
 
 def _batch(progress: Mapping[str, Any], rows: list[list[Any]] | None) -> Step:

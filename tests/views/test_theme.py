@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from bokeh.core.properties import value
 from bokeh.plotting import figure
 
 from streamnb.views import theme
@@ -21,13 +22,11 @@ SIGHT = {
     "deutan": np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]),
     "tritan": np.array([[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]]),
 }
-TO_CONES = np.array(
-    [[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]]
-)
+TO_CONES = np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]])
 TO_LAB = np.array([[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]])
 
 
-def linear(colour: str) -> np.ndarray:
+def linear(colour: str):
     channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
 
@@ -37,7 +36,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def oklab(colour: str, sight: np.ndarray) -> np.ndarray:
+def oklab(colour: str, sight):
     return TO_LAB @ np.cbrt(TO_CONES @ np.clip(sight @ linear(colour), 0, 1))
 
 
@@ -75,8 +74,9 @@ def test_a_painted_property_has_the_light_colour_and_keeps_its_role():
 def test_a_glyph_is_painted_by_value_not_by_a_column_of_that_name():
     glyph = figure().scatter([1], [2]).glyph
     theme.paint(glyph, fill_color="ontime", line_color="ground")
-    assert glyph.fill_color.value == theme.PALETTE["light"]["ontime"]
-    assert {(name, role) for _, name, role in theme.roles(glyph)} == {("fill_color", "ontime"), ("line_color", "ground")}
+    assert glyph.fill_color == value(theme.PALETTE["light"]["ontime"])
+    painted = {name: role for _, name, role in theme.roles(glyph)}
+    assert painted == {"fill_color": "ontime", "line_color": "ground"}
 
 
 def test_a_role_that_does_not_exist_is_refused():

@@ -1,0 +1,1 @@
+"""The operators of DStream, Spark's older API, on batches of plain Python objects."""
