@@ -84,9 +84,7 @@ def _sorted(hashes: Hashes, numbers: NDArray[np.int64]) -> tuple[Hashes, NDArray
     return hashes[order], numbers[order]
 
 
-def _probe(
-    hashes: Hashes, run: tuple[Hashes, NDArray[np.int64]]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _probe(hashes: Hashes, run: tuple[Hashes, NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return every pair of (position in hashes, number in the run) that share a hash."""
     first, last = (np.searchsorted(run[0], hashes, side=side) for side in ("left", "right"))
     counts = last - first

@@ -67,7 +67,7 @@ class Checkpoint:
         except OSError:
             self.close()
             raise CheckpointError(
-                f"checkpoint: {self.path} is in use by another process; stop that query, or give this one its own folder."
+                f"checkpoint: {self.path} is in use by another process; stop that query, or use another folder."
             ) from None
         self._since_snapshot: dict[int, int] = {}
 
@@ -101,7 +101,7 @@ class Checkpoint:
         again = Intent(**self._read(f"offsets/{begun[-1]}")) if begun[-1] > last else None
         intent = Intent(**self._read(f"offsets/{last}")) if last in begun else None
         watermark = self._read(f"commits/{last}")["next_watermark"] if last >= 0 else 0
-        policy = (intent or again or Intent((), 0, False, 0, False, "min")).policy  # noqa: FBT003
+        policy = (intent or again or Intent((), 0, False, 0, False, "min")).policy
         offsets = None if intent is None else intent.offsets
         return Recovered(last, offsets, intent.watermark if intent else 0, watermark, policy, again)
 
@@ -122,7 +122,8 @@ class Checkpoint:
                 self._since_snapshot[number] = 0
                 self._write_frames(f"state/{number}/{batch_id}.snapshot", [table.frame()], "lz4")
             elif len(change.upserted) or len(change.removed):
-                self._write_frames(f"state/{number}/{batch_id}.delta", [change.upserted, change.removed], "uncompressed")
+                frames = [change.upserted, change.removed]
+                self._write_frames(f"state/{number}/{batch_id}.delta", frames, "uncompressed")
 
     def commit(self, batch_id: int, next_watermark: int) -> None:
         """Log that a batch has happened."""
@@ -154,16 +155,18 @@ class Checkpoint:
                 table.apply(Changes(upserted, removed))
 
     def _state_files(self, number: int, last: int) -> list[tuple[int, str]]:
-        folder = self.path / "state" / str(number)
-        names = [p.name.split(".") for p in folder.iterdir() if p.suffix in {".delta", ".snapshot"}] if folder.is_dir() else []
-        return sorted((int(batch_id), kind) for batch_id, kind in names if int(batch_id) <= last)
+        """Return (batch, kind) of a table's files up to a batch, oldest first."""
+        files = (self.path / "state" / str(number)).glob("*.*")
+        names = [(int(p.stem), p.suffix[1:]) for p in files if p.suffix in {".delta", ".snapshot"} and p.stem.isdigit()]
+        return sorted(name for name in names if name[0] <= last)
 
     def _frames(self, number: int, batch_id: int, kind: str, table: StateTable) -> list[pl.DataFrame]:
         payload = self._checked(f"state/{number}/{batch_id}.{kind}")
         frames, start = [], 0
         while start < len(payload):
             size = int.from_bytes(payload[start : start + 8], "big")
-            frames.append(pl.read_ipc(io.BytesIO(payload[start + 8 : start + 8 + size])).cast(dict(table.schema)))  # type: ignore[arg-type]
+            frame = pl.read_ipc(io.BytesIO(payload[start + 8 : start + 8 + size]))
+            frames.append(frame.cast(dict(table.schema)))  # type: ignore[arg-type]
             start += 8 + size
         return frames
 

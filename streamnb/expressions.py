@@ -80,11 +80,10 @@ def conjuncts(condition: nw.Expr) -> list[nw.Expr]:
     return [part for side in sides for part in conjuncts(side)]
 
 
-_STRICT = {
-    f"__{name}__"
-    for name in ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
-    + ("radd", "rsub", "rmul", "rtruediv", "rfloordiv", "rmod", "rpow")
-}
+_COMPARED = ("eq", "ne", "lt", "le", "gt", "ge")
+_COMPUTED = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
+_STRICT = {f"__{name}__" for name in (*_COMPARED, *_COMPUTED, *(f"r{name}" for name in _COMPUTED))}
+"""What is null as soon as one of its sides is."""
 
 
 def needed(condition: nw.Expr) -> set[str]:

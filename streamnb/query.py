@@ -200,9 +200,9 @@ class Query(Looking):
     def _without_data(self, now: int) -> Planned | None:
         time = now if self._replayed is None else self._replayed
         allowed = self._no_data and self._trigger != "once" and self._trace
-        return (
-            Planned(self._inputs.offsets, self._replayed, has_data=False, replayed=self._replayed is not None) if allowed and self._graph.due(time) else None
-        )
+        if not allowed or not self._graph.due(time):
+            return None
+        return Planned(self._inputs.offsets, self._replayed, has_data=False, replayed=self._replayed is not None)
 
     def _run(self, planned: Planned | None) -> Progress | None:
         self._done = planned is None
@@ -238,10 +238,15 @@ class Query(Looking):
     def _take_over(self, path: str | os.PathLike[str]) -> Checkpoint:
         """Open a checkpoint; an older query of this process that holds it is stopped."""
         for other in registry.queries():
-            if other._checkpoint is not None and other._checkpoint.path.resolve() == Path(path).resolve():
+            if other.checkpoint is not None and other.checkpoint.resolve() == Path(path).resolve():
                 other.stop()
                 display.say(f"query {other.name!r}: stopped, its checkpoint {path} is taken over.")
         return Checkpoint(path)
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The folder that this query goes on from when it is opened again."""
+        return None if self._checkpoint is None else self._checkpoint.path
 
     def _recovered(self, checkpoint: Checkpoint) -> int:
         """Stand where the checkpoint stands; return the last batch done."""

@@ -119,7 +119,7 @@ class BatchNode(Stream):  # type: ignore[misc]  # streamz has no types
         forgotten = first >= self.slide and len(self._remembered) == self._remembered.maxlen
         if forgotten and begin < first:
             raise PlanError(
-                f"slice: batch {begin} is not remembered; call remember({self.time + 1 - begin}) before the first batch.",
+                f"slice: batch {begin} is not remembered; remember({self.time + 1 - begin}) in time.",
                 code="OPTION_INVALID",
             )
         return [batch for time, batch in self._remembered if begin <= time <= end]

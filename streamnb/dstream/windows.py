@@ -40,7 +40,7 @@ class Window(Work):
 class ReduceWindow(Work):
     """Takes the batches that leave out of the last result, and those that enter in: the cost is theirs alone."""
 
-    def __init__(  # noqa: PLR0917  as the operator takes them
+    def __init__(
         self,
         name: str,
         function: Function,

@@ -47,7 +47,7 @@ def between(
 ) -> Between:
     """Say how far apart two times may be: ``of + after <= time <= of + before``, for ``join(within=…)``.
 
-    Either bound may be None. ``closed`` says which bounds are included: ``"both"``, ``"left"``, ``"right"``, ``"none"``.
+    Either bound may be None. ``closed`` says which are included: ``"both"``, ``"left"``, ``"right"``, ``"none"``.
     """
     if closed not in _CLOSED:
         raise one_of("between", "closed", closed, _CLOSED)
@@ -95,10 +95,14 @@ def join(
         raise one_of("join", "how", how, HOW)
     if not hasattr(right, "node"):
         if within is not None:
-            raise PlanError("join: within= bounds the state of two streams, and a table has none; use where=.", code="OPTION_INVALID")
+            raise PlanError(
+                "join: within= bounds the state of two streams, a table has none; use where=.",
+                code="OPTION_INVALID",
+            )
         return join_static(self, right, on=on, left_on=left_on, right_on=right_on, how=how, where=where)
     keys = _keys(on, left_on, right_on)
-    return self.then(Join((self.node, right.node), keys, how, on is not None, _oriented(within, self.node, right.node), where))
+    within = _oriented(within, self.node, right.node)
+    return self.then(Join((self.node, right.node), keys, how, on is not None, within, where))
 
 
 def _names(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -213,7 +217,7 @@ class Join(Node):
 
     @cached_property
     def bounds(self) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
-        """For each side the column and shift of the watermark that ends a row (column + shift <= watermark), or None."""
+        """For each side what ends a row, or None: a column and a shift; it ends when column + shift <= watermark."""
         return self._key_bounds() or self._range_bounds()
 
     def _key_bounds(self) -> tuple[tuple[str, int], tuple[str, int]] | None:

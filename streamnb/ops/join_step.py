@@ -207,7 +207,7 @@ class _New:
             late_by = pl.duration(microseconds=watermark - side.ends).alias("late_by")
             self.late = rows.filter(behind).with_columns(late_by)
             rows = rows.filter(~behind)
-        fit = pl.lit(True) if side.own is None else side.own.fill_null(value=False)  # noqa: FBT003
+        fit = pl.lit(True) if side.own is None else side.own.fill_null(value=False)
         self.rows, self.excluded = rows.filter(fit), rows.filter(~fit)
         self.matched = np.zeros(len(self.rows), np.bool_)
 

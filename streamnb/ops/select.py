@@ -28,8 +28,8 @@ def select(self: StreamFrame, *columns: Expression | WindowKey, **named: Express
 
     Spark: ``select``.
     """
-    frame, columns, named = _windowed(self, "select", columns, named)
-    return frame.then(Select((frame.node,), _named(*columns, **named)))
+    frame, expressions = _expressions(self, "select", columns, named)
+    return frame.then(Select((frame.node,), expressions))
 
 
 def with_columns(self: StreamFrame, *columns: Expression | WindowKey, **named: Expression | WindowKey) -> StreamFrame:
@@ -39,27 +39,24 @@ def with_columns(self: StreamFrame, *columns: Expression | WindowKey, **named: E
 
     Spark: ``withColumns``.
     """
-    frame, columns, named = _windowed(self, "with_columns", columns, named)
-    return frame.then(WithColumns((frame.node,), _named(*columns, **named)))
+    frame, expressions = _expressions(self, "with_columns", columns, named)
+    return frame.then(WithColumns((frame.node,), expressions))
 
 
-def _windowed(
+def _expressions(
     frame: StreamFrame, verb: str, columns: Sequence[Any], named: Mapping[str, Any]
-) -> tuple[StreamFrame, list[Expression], dict[str, Expression]]:
-    """Put a window below, and let its two columns stand in its place."""
+) -> tuple[StreamFrame, tuple[nw.Expr, ...]]:
+    """Return what is computed; a window goes below, and its two columns stand in its place."""
     given = [("window", column) for column in columns] + list(named.items())
     windows = {name: key for name, key in given if isinstance(key, WindowKey)}
     if sum(isinstance(key, WindowKey) for _, key in given) > 1:
         raise PlanError(f"{verb}: two windows would pair every row with both; use one.", code="TWO_WINDOWS")
     for name, key in windows.items():
         frame = frame.with_window(key, name)
-    edges = {f"{name}_{edge}": nw.col(f"{name}_{edge}") for name in windows for edge in ("start", "end")}
-    kept = [column for column in columns if not isinstance(column, WindowKey)]
-    return frame, kept, {**{name: value for name, value in named.items() if name not in windows}, **edges}
-
-
-def _named(*columns: Expression, **named: Expression) -> tuple[nw.Expr, ...]:
-    return (*map(as_expr, columns), *(as_expr(e).alias(name) for name, e in named.items()))
+    plain = [as_expr(column) for column in columns if not isinstance(column, WindowKey)]
+    called = [as_expr(value).alias(name) for name, value in named.items() if name not in windows]
+    edges = [nw.col(f"{name}_{edge}") for name in windows for edge in ("start", "end")]
+    return frame, (*plain, *called, *edges)
 
 
 def _is_window_time(expression: pl.Expr) -> bool:

@@ -81,8 +81,8 @@ class SessionStep(FoldStep):
     def _without_late(
         self, rows: pl.DataFrame, spans: pl.DataFrame, batch: Batch
     ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame | None]:
-        """Split off the rows whose own session is behind the late watermark."""
-        if batch.late_watermark is None or not self._drops_late():
+        """Split off the rows whose own session is behind the late watermark; in complete mode too, as Spark does."""
+        if batch.late_watermark is None or self.mode == "batch":
             return rows, spans, None
         late = (spans[EXPIRES] <= batch.late_watermark).fill_null(value=False)
         if not late.any():

@@ -189,7 +189,7 @@ def test_slice_gives_the_batches_between_both_ends():
     for n in range(5):
         source.emit([n])
     assert source.slice(2, 3) == [[2], [3]]
-    with pytest.raises(sn.PlanError, match=r"slice: batch 1 is not remembered; call remember\(4\)"):
+    with pytest.raises(sn.PlanError, match=r"slice: batch 1 is not remembered; remember\(4\)"):
         source.slice(1, 3)
 
 

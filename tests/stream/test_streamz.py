@@ -192,7 +192,7 @@ def plugged():
     if hasattr(Stream, "batches"):
         return Stream
 
-    class Own(Stream):
+    class Own(Stream):  # type: ignore[misc]
         """Has the plugin for itself."""
 
     Own.register_plugin_entry_point(entry_point())
