@@ -7,6 +7,8 @@
 61
 """
 
+from typing import Any
+
 from narwhals import col, lit, when
 
 from streamnb import display, sinks
@@ -41,12 +43,21 @@ from streamnb.query import Query
 from streamnb.registry import queries
 from streamnb.sources.memory import MemorySource, add
 from streamnb.stateful import ExpiredTimerInfo, StatefulProcessor, StatefulProcessorHandle, TimerValues
+from streamnb.sql import sql
 from streamnb.stream import Batches, batches, objects
 from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
 from streamnb.windows import window
 
 __version__ = "0.1.0"
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Give a notebook the cell magic ``%%stream_sql``: ``%load_ext streamnb``."""
+    from streamnb.views.magic import load
+
+    load(ipython)
+
 
 
 def _show(query: Query) -> None:
@@ -107,6 +118,7 @@ __all__ = [
     "queries",
     "session_window",
     "sinks",
+    "sql",
     "std",
     "stream",
     "sum",

@@ -70,6 +70,7 @@ class Checkpoint:
                 f"checkpoint: {self.path} is in use by another process; stop that query, or use another folder."
             ) from None
         self._since_snapshot: dict[int, int] = {}
+        self.run = ("", 0)  # the query's id, and the number of this run
 
     # -- opening
 
@@ -84,8 +85,11 @@ class Checkpoint:
             if self._ids("offsets"):
                 raise CheckpointError(f"checkpoint: {self.path} has batches and no metadata; restore that file.")
             self._write("metadata", {"id": uuid.uuid4().hex, **mine})
-            return None
-        _compare(self.path, self._read("metadata"), mine)
+        else:
+            _compare(self.path, self._read("metadata"), mine)
+        epoch = self._read("epoch")["epoch"] + 1 if (self.path / "epoch").exists() else 0
+        self._write("epoch", {"epoch": epoch})
+        self.run = (self._read("metadata")["id"], epoch)
         return self._recover(tables)
 
     def _recover(self, tables: Sequence[StateTable]) -> Recovered | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from streamnb.schema import Schema
 
 Offset = Any
-"""A place in a source: any JSON value. None is the beginning."""
+"""A place in a source: any JSON value. None is the beginning; so is what is false, such as 0."""
 
 
 @runtime_checkable

@@ -52,7 +52,7 @@ class Inputs:
     def all_at_once(self) -> Planned | None:
         """Return everything that is there as one batch."""
         ends = self.latest()
-        return Planned(ends, None) if ends != self.offsets else None
+        return Planned(ends, None) if any(end and end != self.offsets[n] for n, end in ends.items()) else None
 
     def latest(self) -> dict[int, Offset]:
         return {n: source.latest() for n, source in enumerate(self.sources)}
@@ -65,7 +65,7 @@ class Inputs:
             unit: Unit | None = source.unit(start)
             return unit
         end = source.latest()
-        return None if end is None or end == start else Unit(end)
+        return None if not end or end == start else Unit(end)
 
     def _held_back(self, unit: Unit) -> bool:
         """Tell whether a unit belongs into one batch with a unit that is not next yet."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import compress
-from typing import Any
+from typing import Any, cast
 
 import narwhals as nw
 import polars as pl
@@ -54,10 +54,13 @@ def filter_down(plan: Filter) -> Node:
     sides = _handed_on(below)
     goes = [[len(reads) > 0 and reads <= side for reads in map(_roots, parts)] for side in sides]
     stay = [part for n, part in enumerate(parts) if not any(go[n] for go in goes)]
-    if len(stay) == len(parts):
+    inner = isinstance(below, Join | JoinStatic) and below.how == "inner"
+    if len(stay) == len(parts) and not inner:
         return plan if below is plan.inputs[0] else replace(plan, inputs=(below,))
     inputs = zip(below.inputs, goes, strict=True)
     lower = replace(below, inputs=tuple(_filtered(node, compress(parts, go)) for node, go in inputs))
+    if stay and inner:
+        return _part_of_the_match(lower, stay)
     return Filter((lower,), all_of(stay)) if stay else lower
 
 
@@ -126,6 +129,18 @@ def no_match_no_row(plan: Node) -> Node:
     keeps = plan.how in {"left", "anti", "full"}, plan.how in {"right", "full"}
     inputs = [node if keeps[n] else _filtered(node, _conditions_on(plan, n)) for n, node in enumerate(plan.inputs)]
     return replace(plan, inputs=tuple(inputs))
+
+
+def _part_of_the_match(plan: Any, conditions: list[nw.Expr]) -> Node:
+    """Make a filter on both sides of an inner join part of its match, so that rows with nulls there are left out too."""
+    where = [] if plan.where is None else [plan.where]
+    present = set[str]().union(*map(needed, conditions))
+    names = [set(plan.inputs[0].schema), _unrenamed(plan) if isinstance(plan, Join) else set()]
+    inputs = (
+        _filtered(node, (~nw.col(name).is_null() for name in sorted(present & own)))
+        for node, own in zip(plan.inputs, names, strict=False)
+    )
+    return cast("Node", replace(plan, inputs=tuple(inputs), where=all_of([*where, *conditions])))
 
 
 def _conditions_on(plan: Join | JoinStatic, side: int) -> list[nw.Expr]:

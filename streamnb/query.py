@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,8 @@ import polars as pl
 from streamnb import display, registry
 from streamnb.check import check
 from streamnb.checkpoint import Checkpoint, Intent
-from streamnb.connect import PolarsSink, Sink
-from streamnb.errors import PlanError, QueryError, StreamnbError
+from streamnb.delivery import AnySink, Delivery
+from streamnb.errors import PlanError, QueryError
 from streamnb.graph import Graph
 from streamnb.history import History, Point
 from streamnb.inputs import Inputs, Planned
@@ -29,11 +30,8 @@ from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
 from streamnb.progress import Outline, Progress, Trace
 from streamnb.report import progress_of, trace_of
-from streamnb.sinks.foreach_batch import ForeachBatch
-from streamnb.sinks.memory import Memory
 from streamnb.time import SECOND, Clock, Duration, SystemClock, Watermark, duration
 
-AnySink = Sink | PolarsSink | Callable[[pd.DataFrame, int], object]
 _TRIGGERS = ("available_now", "once")
 
 
@@ -68,12 +66,13 @@ class Query(Looking):
         self._watermark = Watermark(watermark_policy, single=not multiple_stateful)
         self._graph = Graph(self._optimized, Opening(output_mode, self._watermark))
         self._inputs = Inputs([source for source, _ in self._graph.leaves])
-        self._memory = Memory()
-        self._sink = _as_sink(sink)
+        self._delivery = Delivery(sink, output_mode)
+        self._memory = self._delivery.memory
         self._tables = [table for step in self._graph.steps for table in step.tables]
         self._again: Planned | None = None  # a batch that was begun and not finished: the same rows again
         self._checkpoint = None if checkpoint is None else self._take_over(checkpoint)
         done = self._recovered(self._checkpoint) if self._checkpoint else -1
+        self._delivery.open(*(self._checkpoint.run if self._checkpoint else (uuid.uuid4().hex, 0)))
         start = Point(done, dict(self._inputs.offsets), self._graph.snapshot(), (), 0)
         self._history = History(self._tables, start)
         self._first_id = done + 1
@@ -218,7 +217,7 @@ class Query(Looking):
         out = self._graph.run(rows, batch)
         computed = time.perf_counter()
         self._log_state(batch_id)
-        self._write(batch_id, out.rows)
+        self._delivery.write(batch_id, out.rows)
         seconds = {"get_batch": read - started, "add_batch": computed - read, "sink": time.perf_counter() - computed}
         progress = progress_of(
             batch,
@@ -272,23 +271,6 @@ class Query(Looking):
     def _log_state(self, batch_id: int) -> None:
         if self._checkpoint is not None:
             self._checkpoint.keep(batch_id, self._tables, [table.pending() for table in self._tables])
-
-    def _write(self, batch_id: int, rows: pl.DataFrame) -> None:
-        self._memory.write_polars(batch_id, rows, self._mode)
-        if self._sink is None:
-            return
-        try:
-            if hasattr(self._sink, "write_polars"):
-                self._sink.write_polars(batch_id, rows, self._mode)
-            else:
-                self._sink.write(batch_id, rows.to_pandas(), self._mode)
-        except StreamnbError:
-            raise
-        except Exception as error:
-            raise QueryError(
-                f"sink: {type(self._sink).__name__} failed on batch {batch_id}, {len(rows)} rows: "
-                f"{type(error).__name__} {error}."
-            ) from error
 
     def _commit(
         self, planned: Planned, batch: Batch, out: Batch, rows: Mapping[int, pl.DataFrame], progress: Progress
@@ -368,14 +350,6 @@ def collect(plan: Node) -> pd.DataFrame:
     graph = Graph(optimize(plan), Opening("batch", Watermark.of_a_table()))
     inputs = Inputs([node.source for node in plan.walk() if isinstance(node, Read)])
     return graph.run(inputs.read(inputs.latest()), Batch(pl.DataFrame())).rows.to_pandas()
-
-
-def _as_sink(sink: AnySink | None) -> Sink | PolarsSink | None:
-    if sink is None or hasattr(sink, "write") or hasattr(sink, "write_polars"):
-        return sink
-    if callable(sink):
-        return ForeachBatch(sink)
-    raise _option("sink", sink, "sn.sinks.…, or a function of (pandas, batch_id)")
 
 
 def _option(name: str, value: object, way_out: str) -> PlanError:

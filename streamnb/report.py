@@ -125,18 +125,17 @@ def _any(step: StepTrace) -> bool:
 def _why(trace: Trace, step: StepTrace, traces: Sequence[Trace]) -> pl.DataFrame:
     late = step.late
     assert late is not None  # noqa: S101  _any
-    like = trace.rows.schema.get(next(iter(trace.rows.schema), ""), None)
-    watermark = step.late_watermark or 0
-    zone = next((t for t in late.dtypes if isinstance(t, pl.Datetime)), like)
+    like = pl.Datetime("us", getattr(trace.watermark and trace.watermark.tzinfo, "key", None))
+    watermark = instant_of(step.late_watermark or 0, like)
     what = "window" if "window_end" in late.columns else "time"
     reason = f"its {what} ended at or before the watermark" if what == "window" else "it is at or before the watermark"
     return late.with_columns(
         batch_id=pl.lit(trace.batch_id),
         operator=pl.lit(step.operator),
-        watermark=pl.lit(instant_of(watermark, zone)).cast(zone or pl.Datetime("us")),
+        watermark=pl.lit(watermark, like),
         late_by=pl.col("late_by"),
         reason=pl.lit(reason),
-        set_by=pl.lit(_setter(instant_of(watermark, zone), traces)),
+        set_by=pl.lit(_setter(watermark, traces), pl.String),
     )
 
 

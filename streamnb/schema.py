@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -91,6 +91,8 @@ def _as_frame(verb: str, data: Any, schema: pl.Schema | None) -> pl.DataFrame:
         frame: pl.DataFrame = nw.from_native(data, eager_only=True).to_polars()
     except TypeError:
         raise DataError(f"{verb}: cannot take rows from {type(data).__name__}; give dicts or a DataFrame.") from None
+    except ValueError as error:
+        raise DataError(f"{verb}: cannot read the {type(data).__name__}: {error}; mend its columns.") from error
     return frame
 
 
@@ -105,18 +107,20 @@ def _from_records(verb: str, records: Sequence[Any], schema: pl.Schema | None) -
 
 def _from_columns(verb: str, columns: Mapping[str, Any], schema: pl.Schema | None) -> pl.DataFrame:
     try:
-        return pl.DataFrame([_column(name, values, schema) for name, values in columns.items()])
+        return pl.DataFrame([_column(verb, name, values, schema) for name, values in columns.items()])
     except (PolarsError, TypeError, OverflowError) as error:
         raise DataError(
             f"{verb}: the rows do not fit: {error}; check the values against the schema {schema}."
         ) from error
 
 
-def _column(name: str, values: Any, schema: pl.Schema | None) -> pl.Series:
+def _column(verb: str, name: str, values: Any, schema: pl.Schema | None) -> pl.Series:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise DataError(f"{verb}: column {name!r} is {values!r}, not a list of values; give one row as [{{…}}].")
     wanted = None if schema is None else schema.get(name)
     values = values if isinstance(values, pl.Series) else list(values)
     if isinstance(wanted, pl.Datetime) and any(isinstance(v, str) for v in values):
-        return pl.Series(name, [_parsed(name, v, wanted) for v in values], wanted)
+        return pl.Series(name, [_parsed(verb, name, v, wanted) for v in values], wanted)
     return pl.Series(name, values, strict=True) if wanted is None else _strict(name, values, wanted)
 
 
@@ -124,20 +128,37 @@ def _strict(name: str, values: Any, wanted: pl.DataType) -> pl.Series:
     try:
         return pl.Series(name, values, wanted, strict=True)
     except TypeError:
-        return pl.Series(name, values).cast(wanted, strict=True)
+        return _cast(pl.Series(name, values), wanted)
 
 
-def _parsed(name: str, value: Any, wanted: pl.Datetime) -> Any:
+def _cast(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Return a column in another type; a TypeError rather than a number without its fraction or a time without its hour."""
+    cast = column.cast(dtype, strict=True)
+    lost = column.head(0) if _is_exact(column.dtype, dtype) else column.filter(cast.cast(column.dtype) != column)
+    if len(lost):
+        raise TypeError(f"{lost[0]} is no {dtype}")
+    return cast
+
+
+def _is_exact(old: pl.DataType, new: pl.DataType) -> bool:
+    if isinstance(old, pl.Datetime):
+        return new != pl.Date()
+    return not old.is_numeric() or (old.is_float() and new.is_float()) or not (new.is_numeric() or new == pl.Boolean())
+
+
+def _parsed(verb: str, name: str, value: Any, wanted: pl.Datetime) -> Any:
     if not isinstance(value, str):
         return value
     try:
         at = dt.datetime.fromisoformat(value)
     except ValueError:
-        raise DataError(f"column {name!r}: {value!r} is not a time; write it like '2013-02-08 17:28:00'.") from None
+        raise DataError(
+            f"{verb}: column {name!r} holds {value!r}, which is not a time; write it like '2013-02-08 17:28:00'."
+        ) from None
     if wanted.time_zone is None and at.tzinfo is not None:
         if at.utcoffset():
             raise DataError(
-                f"column {name!r}: {value!r} has an offset and the column has no time zone; declare it 'datetime[UTC]'."
+                f"{verb}: column {name!r} holds {value!r} with an offset, and has no time zone; declare it 'datetime[UTC]'."
             )
         return at.replace(tzinfo=None)
     if wanted.time_zone is not None and at.tzinfo is None:
@@ -164,14 +185,16 @@ def _fitted(verb: str, rows: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.
     if isinstance(dtype, pl.Datetime):
         return _times(verb, column, dtype)
     try:
-        return column.cast(dtype, strict=True)
-    except PolarsError as error:
-        raise DataError(f"{verb}: column {name!r} should be {dtype} and is {column.dtype}: {error}") from None
+        return _cast(column, dtype)
+    except (PolarsError, TypeError) as error:
+        raise DataError(
+            f"{verb}: column {name!r} should be {dtype} and is {column.dtype}: {error}; convert it first."
+        ) from None
 
 
 def _times(verb: str, column: pl.Series, dtype: pl.Datetime) -> pl.Series:
     if column.dtype == pl.String:
-        return pl.Series(column.name, [v if v is None else _parsed(column.name, v, dtype) for v in column], dtype)
+        return pl.Series(column.name, [v if v is None else _parsed(verb, column.name, v, dtype) for v in column], dtype)
     if isinstance(column.dtype, pl.Datetime) and (column.dtype.time_zone is None) != (dtype.time_zone is None):
         raise DataError(
             f"{verb}: column {column.name!r} mixes times with and without a time zone "

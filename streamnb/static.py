@@ -72,10 +72,9 @@ def common_type(verb: str, names: tuple[str, str], left: pl.DataType, right: pl.
     if left == right:
         return left
     if left.is_temporal() == right.is_temporal() and pl.String() not in {left, right}:
+        sides = [pl.DataFrame(schema={"x": dtype}) for dtype in (left, right)]
         try:
-            return pl.concat([pl.Series([], dtype=t).to_frame("x") for t in (left, right)], how="vertical_relaxed")[
-                "x"
-            ].dtype
+            return pl.concat(sides, how="vertical_relaxed").schema["x"]
         except PolarsError:
             pass
     raise PlanError(
@@ -88,6 +87,8 @@ def side_by_side(
     rows: pl.DataFrame, positions: Positions, table: pl.DataFrame, slots: Positions, names: Mapping[str, str]
 ) -> pl.DataFrame:
     """Return the rows at ``positions`` beside the table's rows at ``slots``; slot -1 stands for nulls."""
+    if not names:
+        return rows[positions]
     there = table.select(*names).rename(names)
     unmatched = slots < 0
     if not unmatched.any():

@@ -20,7 +20,7 @@ from streamnb.query import Query
 from tests.oracle import EPOCH, Each, FirstRows, Groups, Mark, Operator, Row, Told, Twin, Windows
 from tests.play import cell
 
-settings.register_profile("laws", deadline=None, derandomize=True, max_examples=5, database=None)
+settings.register_profile("laws", deadline=None, derandomize=True, max_examples=4, database=None)
 settings.load_profile("laws")
 
 SCHEMA = {"ts": "datetime", "k": "string", "v": "int64", "x": "float64", "l": "list[int64]"}

@@ -1,7 +1,7 @@
 """Play: a test as a story. Give rows, expect rows; when it fails, the whole story is told with an arrow where it broke.
 
 Rows are tables of text, cells apart by blanks. `00:07` is a minute and a second of one hour of 2026, `-` is null,
-`1,2` a list and `[]` an empty one. An expected table may name some of the columns; its rows come in any order.
+`true` is true, `1,2` a list and `[]` an empty one. An expected table may name some of the columns; its rows come in any order.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ def cell(value: Any) -> str:
         return ",".join(map(cell, value)) or "[]"
     if isinstance(value, dt.datetime):
         return value.astimezone(dt.timezone.utc).replace(tzinfo=None).isoformat() if value.tzinfo else value.isoformat()
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value + 0.0:.9g}" if isinstance(value, float) else str(value)
 
 

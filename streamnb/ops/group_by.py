@@ -82,6 +82,7 @@ class GroupBy(Node):
         if twice:
             raise PlanError(f"group_by: the names {twice} stand twice; rename one.", code="COLUMN_DUPLICATE")
         self._check_time()
+        _ = self.schema
 
     def _check_time(self) -> None:
         if self.time_key is None:
@@ -120,9 +121,8 @@ class GroupBy(Node):
     def key_columns(self) -> tuple[str, ...]:
         """All key columns in the order given, the window's two where the window stands."""
         names: list[str] = []
-        plain = iter(self.keys)
         for key in self.by:
-            names += (START, END) if isinstance(key, TimeKey) else (next(plain),)
+            names += (START, END) if isinstance(key, TimeKey) else (native(key).meta.output_name(),)
         return tuple(names)
 
     @cached_property

@@ -3,5 +3,6 @@
 from streamnb.sinks.console import Console
 from streamnb.sinks.foreach_batch import ForeachBatch
 from streamnb.sinks.memory import Memory
+from streamnb.sinks.sqlite import SQLite
 
-__all__ = ["Console", "ForeachBatch", "Memory"]
+__all__ = ["Console", "ForeachBatch", "Memory", "SQLite"]

@@ -51,8 +51,7 @@ class Dashboard:
         self._drawn: Place | None = None
         self._kept: Place | None = None
         self._draw(0.0)
-        self._describe()
-        self._pacer = Pacer(query.name, self._draw, self._rest, self.live.ready)
+        self._pacer = Pacer(query.name, self._draw, self._refresh_still, self.live.ready)
         self._unwatch = [query.subscribe(self._pacer.mark), self.cursor.watch(self._pacer.mark), self._watch_cells()]
 
     def _watch_cells(self) -> Callable[[], None]:
@@ -147,6 +146,7 @@ class Dashboard:
         with self.live.lock:
             self.plane.refresh(at)
             self.live.flush(since)
+            self.live.caption = self.plane.describe(at)
         self._show_table(at)
 
     def _show_table(self, at: int) -> None:
@@ -173,14 +173,6 @@ class Dashboard:
             return ""
         now = self._result(self.at)
         return html(now, self._table_title(now, self.at))
-
-    def _rest(self) -> None:
-        self._describe()
-        self._refresh_still()
-
-    def _describe(self) -> None:
-        with self._guarded(), self.live.lock:
-            self.live.caption = self.plane.describe(self.at)
 
     def _after_cell(self, _: Any) -> None:
         if not self.query.playing:

@@ -1,6 +1,13 @@
 // One Bokeh document per model, any number of views of it; frames in, receipts and gestures out.
 
 const GESTURE_PAUSE_MS = 30;
+const SPEAK_AFTER_MS = 1000;
+
+function make(tag, attributes) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
 
 function isDark() {
   const { dataset, classList } = document.body;
@@ -16,22 +23,37 @@ function onThemeChange(callback, signal) {
   signal.addEventListener("abort", () => observer.disconnect());
 }
 
-// The page holds one BokehJS per version, whichever kernel brought it first.
-function bokeh(model) {
+// A page needs one BokehJS per version, whichever figure asks its kernel for it first.
+async function bokeh(model, closing) {
   const version = model.get("version");
-  const loading = (globalThis.__streamnb_bokeh ??= new Map());
-  if (!loading.has(version)) loading.set(version, Promise.resolve(globalThis.Bokeh?.[version] ?? load(model, version)));
-  return loading.get(version);
+  const asked = (globalThis.__streamnb_bokeh ??= new Map());
+  while (!globalThis.Bokeh?.[version] && !closing.aborted) {
+    if (!asked.has(version)) asked.set(version, ask(model, closing).finally(() => asked.delete(version)));
+    await asked.get(version);
+  }
+  return globalThis.Bokeh?.[version];
+}
+
+// Done when the script has run, or when the figure is closed: then another one that waits asks again.
+function ask(model, closing) {
+  return new Promise((done) => {
+    const hear = (message, buffers) => {
+      if (message.type !== "script") return;
+      model.off("msg:custom", hear); // another page may ask too, and all pages hear the answer
+      run(buffers[0]).then(done);
+    };
+    closing.addEventListener("abort", done);
+    model.on("msg:custom", hear);
+    model.send({ type: "script" });
+  });
 }
 
 // The script finds its global object as "this", which a module does not have.
-async function load(model, version) {
-  const holder = await model.widget_manager.get_model(model.get("bokehjs"));
-  const parts = ["(function () {", holder.get("script"), "\n}).call(globalThis)"];
+async function run(script) {
+  const parts = ["(function () {", script, "\n}).call(globalThis)"];
   const url = URL.createObjectURL(new Blob(parts, { type: "text/javascript" }));
   await import(url);
   URL.revokeObjectURL(url);
-  return globalThis.Bokeh[version];
 }
 
 const decode = (buffer) => JSON.parse(new TextDecoder().decode(buffer));
@@ -43,8 +65,9 @@ class Picture {
     this.Bokeh = Bokeh;
     this.views = new Map(); // view manager -> element
     this.gestures = new Map();
-    this.open(decode(model.get("document")), model.get("sequence"));
-    model.send({ type: "hello", number: this.number });
+    this.number = -1;
+    this.opened = new Promise((resolve) => (this.isOpen = resolve));
+    this.askForTheWhole();
   }
 
   open(json, number) {
@@ -53,6 +76,7 @@ class Picture {
     this.number = number;
     this.paintRoles();
     this.document.on_change((event) => this.gesture(event));
+    this.isOpen();
   }
 
   // Python's changes and the theme's must not come back to Python as gestures.
@@ -66,9 +90,16 @@ class Picture {
   }
 
   receive(message, buffers) {
-    if (message.type === "whole") return this.replace(decode(buffers[0]), message.number);
+    if (message.type === "whole") this.replace(decode(buffers[0]), message.number);
+    if (message.type === "frame") this.apply(message, buffers);
+  }
+
+  apply(message, buffers) {
     if (message.number <= this.number) return;
-    if (message.number > this.number + 1) return this.askForTheWhole();
+    if (!this.document || message.number > this.number + 1) {
+      this.askForTheWhole();
+      return;
+    }
     this.number = message.number;
     const binary = new Map(message.buffers.map((id, i) => [id, bytes(buffers[i + 1])]));
     const known = this.document._all_models.size;
@@ -99,7 +130,7 @@ class Picture {
 
   // Colours of titles, legends and axes are looks of a layout: Bokeh gets them right when it lays out anew.
   changeTheme() {
-    if (this.dark !== isDark()) this.renew(() => this.paintRoles());
+    if (this.document && this.dark !== isDark()) this.renew(() => this.paintRoles());
   }
 
   renew(change) {
@@ -110,6 +141,7 @@ class Picture {
 
   // add_document_standalone() allows one rendering of a document, and a notebook may have many.
   async addView(element) {
+    await this.opened;
     const { ViewManager } = this.Bokeh.require("core/view_manager");
     const manager = new ViewManager([], this.Bokeh.index);
     this.views.set(manager, element);
@@ -165,6 +197,7 @@ class Picture {
   }
 
   forgetDocument() {
+    if (!this.document) return;
     const open = this.Bokeh.documents;
     const at = open.indexOf(this.document);
     if (at >= 0) open.splice(at, 1);
@@ -191,33 +224,38 @@ export default () => {
   return {
     initialize({ model }) {
       const closing = new AbortController();
-      ready = bokeh(model).then((Bokeh) => new Picture(model, Bokeh));
-      model.on("msg:custom", (message, buffers) => ready.then((picture) => picture.receive(message, buffers)));
-      ready.then((picture) => onThemeChange(() => picture.changeTheme(), closing.signal));
+      ready = bokeh(model, closing.signal).then((Bokeh) => Bokeh && new Picture(model, Bokeh));
+      model.on("msg:custom", (message, buffers) => ready.then((picture) => picture?.receive(message, buffers)));
+      onThemeChange(() => ready.then((picture) => picture?.changeTheme()), closing.signal);
       return () => {
         closing.abort();
-        ready.then((picture) => picture.forgetDocument());
+        ready.then((picture) => picture?.forgetDocument());
       };
     },
 
     async render({ model, el }) {
-      const figure = document.createElement("div");
-      const caption = document.createElement("p");
-      figure.className = "sn-figure";
-      figure.tabIndex = 0;
-      figure.setAttribute("role", "img");
-      caption.className = "sn-caption";
-      caption.setAttribute("aria-live", "polite");
+      const figure = make("div", { class: "sn-figure", role: "img", tabindex: 0 });
+      const caption = make("p", { class: "sn-caption", "aria-hidden": true });
+      const spoken = make("p", { class: "sn-spoken", "aria-live": "polite" });
+      let timer;
+      // What is read aloud waits until the picture has come to rest.
       const describe = () => {
-        caption.textContent = model.get("caption");
-        figure.setAttribute("aria-label", model.get("caption") || "figure");
+        const words = model.get("caption");
+        caption.textContent = words;
+        figure.setAttribute("aria-label", words || "figure");
+        clearTimeout(timer);
+        timer = setTimeout(() => (spoken.textContent = words), SPEAK_AFTER_MS);
       };
       describe();
       model.on("change:caption", describe);
       el.classList.add("sn");
-      el.append(figure, caption);
+      el.append(figure, caption, spoken);
       const picture = await ready;
-      return picture.addView(figure);
+      const removeView = await picture?.addView(figure);
+      return () => {
+        clearTimeout(timer);
+        removeView?.();
+      };
     },
   };
 };

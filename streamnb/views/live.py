@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import bokeh
 import traitlets
 from bokeh.core.json_encoder import serialize_json
 from bokeh.document import Document
@@ -21,35 +22,33 @@ from bokeh.document.events import (
 from bokeh.model import Model
 from bokeh.protocol import Protocol
 
-from streamnb.views.bokehjs import VERSION, BokehJS
 from streamnb.views.theme import PALETTE, css_variables
 from streamnb.views.widget import Widget, synced
 
-WINDOW = 3
+WINDOW = 2
 """How many frames may be on their way before the browser has painted the first of them."""
 GIVE_UP = 1.0
 """Seconds without a receipt after which one more frame is sent: the rate when no view is open."""
 
 _HERE = Path(__file__).parent
+_SCRIPT = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
 
 
 class Live(Widget):
     """Show a Bokeh model, and send its changes when :meth:`flush` is called.
 
     Changes between two flushes are merged: the last value of a property, the last full data of a source. The whole
-    document is serialised only when a browser asks (first view, reload, second window, a lost frame). Hold ``lock``
-    while changing the model from a thread. A second ``Live`` with the same ``key`` closes the first.
+    document travels only when a browser asks (first view, reload, second window, a lost frame), and so does BokehJS,
+    once a page, from the installed Bokeh; a saved notebook holds neither. Hold ``lock`` while changing the model from
+    a thread. A second ``Live`` with the same ``key`` closes the first.
     """
 
     _esm = _HERE / "live.js"
     _css = css_variables() + (_HERE / "live.css").read_text(encoding="utf-8")
 
-    version = synced(traitlets.Unicode(VERSION))
-    bokehjs = synced(traitlets.Unicode())
+    version = synced(traitlets.Unicode(bokeh.__version__))
     palette = synced(traitlets.Dict(PALETTE))
     caption = synced(traitlets.Unicode())
-    sequence = synced(traitlets.Int(0))
-    document = synced(traitlets.Bytes(b""))
 
     _by_key: ClassVar[dict[str, Live]] = {}
 
@@ -66,7 +65,7 @@ class Live(Widget):
         if model.document is None:
             self._doc.add_root(model)
         self._take_the_place_of_the_last()
-        super().__init__(bokehjs=BokehJS.shared().model_id, **traits_given)
+        super().__init__(**traits_given)
         self._doc.on_change(self._collect)
 
     def _take_the_place_of_the_last(self) -> None:
@@ -112,32 +111,25 @@ class Live(Widget):
         with self.lock:
             self._pending = _merged(self._pending, event)
 
-    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
-        """Return the state for a browser, with the document as it is at this moment."""
-        state: dict[str, Any] = super().get_state(key, drop_defaults)
-        if "document" in state or "sequence" in state:
-            with self.lock:
-                state.update(document=self._snapshot(), sequence=self._number)
-        return state
-
-    def _snapshot(self) -> bytes:
-        if self._pending and self.comm is not None:
-            self._send_frame(time.monotonic())  # the others get as a frame what this reader gets as a whole
-        text = serialize_json(self._doc.to_json(deferred=False))
-        self._doc.models.flush_synced()
-        return text.encode()
-
     def hear(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
-        """Take a receipt, a gesture, or the wish of a browser that missed a frame."""
+        """Take what a browser says: it needs the script, is behind, has painted, or somebody touched the figure."""
         with self.lock:
             match content["type"]:
+                case "script":
+                    self.send({"type": "script"}, [_SCRIPT.read_bytes()])
+                case "hello" if content["number"] != self._number or self._pending:
+                    self._send_whole()
                 case "receipt":
                     self._painted(content["number"])
-                case "hello" if content["number"] != self._number:
-                    whole = self._snapshot()
-                    self.send({"type": "whole", "number": self._number}, [whole])
                 case "gestures":
                     self._doc.apply_json_patch({"events": content["events"]}, setter=self)
+
+    def _send_whole(self) -> None:
+        if self._pending:
+            self._send_frame(time.monotonic())  # for the others: a whole that is no newer than their own they leave
+        text = serialize_json(self._doc.to_json(deferred=False))
+        self._doc.models.flush_synced()
+        self.send({"type": "whole", "number": self._number}, [text.encode()])
 
     def _painted(self, number: int) -> None:
         while self._unpainted and self._unpainted[0][0] <= number:

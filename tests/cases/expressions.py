@@ -81,14 +81,19 @@ def _window_time(table: Table, window: str) -> nw.Expr:
 def _cast(table: Table, x: Any, to: str) -> nw.Expr:
     e, dtype = expression(x, table), type_of(x, table)
     if to == "timestamp":
-        return e.str.to_datetime() if isinstance(dtype, nw.String) else _timestamp_seconds(e)
+        return e.str.to_datetime() if isinstance(dtype, nw.String) else _timestamp_seconds(table, x)
     if isinstance(dtype, nw.Datetime) and to in {"int", "long"}:
         return e.dt.timestamp("us") // 1_000_000
     return e.cast(_TYPES[to])
 
 
-def _timestamp_seconds(e: nw.Expr) -> nw.Expr:
-    return (e.cast(nw.Int64()) * 1_000_000).cast(nw.Datetime("us"))
+def _timestamp_seconds(table: Table, x: Any) -> nw.Expr:
+    return (expression(x, table).cast(nw.Int64()) * 1_000_000).cast(nw.Datetime("us", table.zone))
+
+
+def _lit_ts(table: Table, text: str) -> nw.Expr:
+    at = dt.datetime.fromisoformat(text)
+    return nw.lit(at if table.zone else at.replace(tzinfo=None))
 
 
 def _if(table: Table, condition: Any, then: Any, otherwise: Any) -> nw.Expr:
@@ -111,7 +116,7 @@ def type_of(x: Any, table: Table) -> nw.dtypes.DType:
 
 _FORMS: dict[str, Callable[..., nw.Expr]] = {
     "lit": lambda _, value: nw.lit(value),
-    "lit_ts": lambda _, text: nw.lit(dt.datetime.fromisoformat(text).replace(tzinfo=None)),
+    "lit_ts": _lit_ts,
     "interval": lambda _, text: nw.lit(interval(text)),
     "and": _each(and_),
     "or": _each(or_),
@@ -125,7 +130,7 @@ _FORMS: dict[str, Callable[..., nw.Expr]] = {
     "cast": _cast,
     "field": _field,
     "window_time": _window_time,
-    "timestamp_seconds": _of(_timestamp_seconds),
+    "timestamp_seconds": _timestamp_seconds,
     "unix_micros": _of(lambda e: e.dt.timestamp("us")),
     "unix_millis": _of(lambda e: e.dt.timestamp("ms")),
     "concat": lambda table, *xs: nw.concat_str(*(expression(x, table) for x in xs)),

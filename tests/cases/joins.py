@@ -70,7 +70,7 @@ def _join(node: Mapping[str, Any], left: Table, right: Table, how: str) -> Table
     condition = Condition()
     for part in _conjuncts(node.get("on")):
         left, right = _sort_out(part, left, right, condition)
-    both = Table(None, (*left.columns, *right.columns))
+    both = replace(left, columns=(*left.columns, *right.columns))
     options: dict[str, Any] = {}
     if condition.left_on:
         options |= {"left_on": condition.left_on, "right_on": condition.right_on}
@@ -89,7 +89,8 @@ def _using(names: list[str], left: Table, right: Table, how: str) -> Table:
     right = right.renamed({t: h for n in names for t, h in zip(theirs[n].here, keys[n].here, strict=True)})
     on = [h for n in names for h in keys[n].here]
     rest = (c for side in (left, right) for c in side.columns if c.name not in names)
-    return Table(left.frame.join(right.frame, on=on, how=how), (*(keys[n] for n in names), *rest))
+    joined = left.frame.join(right.frame, on=on, how=how)
+    return replace(left, frame=joined, columns=(*(keys[n] for n in names), *rest))
 
 
 def _conjuncts(x: Any) -> Iterator[Any]:

@@ -21,9 +21,12 @@ _OPTIONS = {
 """The settings of a case that mean something here; the others are about Spark's own workings."""
 
 
-def run(case: Mapping[str, Any], folder: Path) -> list[Step]:
-    """Return, for every step, the batches that ran, or ``{"error": …}`` at the step that was refused."""
-    play = Play(case, folder)
+def run(case: Mapping[str, Any], folder: Path, zone: str | None = None) -> list[Step]:
+    """Return, for every step, the batches that ran, or ``{"error": …}`` at the step that was refused.
+
+    Times are naive, or in ``zone``; either way the result is told in UTC.
+    """
+    play = Play(case, folder, zone)
     done: list[Step] = []
     try:
         play.open(case["query"])
@@ -39,9 +42,9 @@ def run(case: Mapping[str, Any], folder: Path) -> list[Step]:
 class Play:
     """One case on stage: its sources, its clock, and the query of the moment."""
 
-    def __init__(self, case: Mapping[str, Any], folder: Path) -> None:
-        self.case, self.folder = case, folder
-        self.sources = sources_of(case)
+    def __init__(self, case: Mapping[str, Any], folder: Path, zone: str | None) -> None:
+        self.case, self.folder, self.zone = case, folder, zone
+        self.sources = sources_of(case, zone)
         self.clock = sn.ManualClock()
         self.clock.advance(f"{case.get('clock_start_ms', 0)} ms")
         self.options = _options(case.get("conf", {}))
@@ -58,7 +61,7 @@ class Play:
 
     def open(self, tree: Mapping[str, Any]) -> None:
         self.close()
-        self.table: Table = translate(tree, self.sources)
+        self.table: Table = translate(tree, self.sources, self.zone)
         self.tree = tree
         names = [h for column in self.table.columns for h in column.here]
         frame = self.table.frame

@@ -33,6 +33,7 @@ class Column:
 class Table:
     frame: Any
     columns: tuple[Column, ...]
+    zone: str | None = None  # of its times; None: they are naive
 
     @property
     def is_static(self) -> bool:
@@ -68,7 +69,7 @@ class Table:
             return self
         frame = self.frame.rename(columns=names) if self.is_static else self.frame.rename(names)
         columns = (replace(c, here=tuple(names.get(h, h) for h in c.here)) for c in self.columns)
-        return Table(frame, tuple(columns))
+        return replace(self, frame=frame, columns=tuple(columns))
 
     def without_names(self, taken: Iterable[str]) -> Table:
         """Rename our columns out of the way of others."""

@@ -54,6 +54,11 @@ def test_rows_batches_and_watermarks_are_sparks(name, played):
     assert difference(CASES[name], CASES[name]["steps"], played(name)) is None
 
 
+@pytest.mark.parametrize("name", _each(ACCEPTED))
+def test_times_in_a_zone_change_nothing(name, tmp_path):
+    assert difference(CASES[name], CASES[name]["steps"], run(CASES[name], tmp_path, "America/New_York")) is None
+
+
 @pytest.mark.parametrize("name", _each(n for n in ACCEPTED if n not in COUNTED_OTHERWISE))
 def test_the_counters_are_sparks(name, played):
     assert counters(CASES[name]["steps"], played(name)) is None

@@ -20,42 +20,43 @@ _AGGREGATES = {"sum", "min", "max", "first", "last", "count_distinct"}
 _OTHER_WORDS = {"avg": sn.mean, "stddev_samp": sn.std, "var_samp": sn.var}
 
 
-def sources_of(case: Mapping[str, Any]) -> dict[str, Any]:
+def sources_of(case: Mapping[str, Any], zone: str | None = None) -> dict[str, Any]:
     """Return a memory source for every stream of a case, a pandas frame for every static table."""
-    return {name: _source(spec) for name, spec in case["sources"].items()}
+    return {name: _source(spec, zone) for name, spec in case["sources"].items()}
 
 
-def _source(spec: Mapping[str, Any]) -> Any:
+def _source(spec: Mapping[str, Any], zone: str | None) -> Any:
     names = [name for name, _ in spec["schema"]]
-    source = sn.MemorySource({name: _type(kind) for name, kind in spec["schema"]})
+    source = sn.MemorySource({name: _type(kind, zone) for name, kind in spec["schema"]})
     if spec.get("kind", "stream") == "stream":
         return source
     source.add([dict(zip(names, row, strict=True)) for row in spec["rows"]])
     return sn.stream(source).collect()
 
 
-def _type(kind: str) -> str:
-    return {"timestamp": "datetime", "int": "int64", "long": "int64", "double": "float64"}.get(kind, kind)
+def _type(kind: str, zone: str | None) -> str:
+    time = "datetime" if zone is None else f"datetime[{zone}]"
+    return {"timestamp": time, "int": "int64", "long": "int64", "double": "float64"}.get(kind, kind)
 
 
-def translate(node: Mapping[str, Any], sources: Mapping[str, Any]) -> Table:
-    """Return the table that a query tree describes."""
+def translate(node: Mapping[str, Any], sources: Mapping[str, Any], zone: str | None = None) -> Table:
+    """Return the table that a query tree describes; times that are computed are in ``zone``."""
     op = node["op"]
     if op in {"source", "static"}:
-        return _read(sources[node["name"]])
+        return _read(sources[node["name"]], zone)
     if op == "join":
-        return join(node, translate(node["left"], sources), translate(node["right"], sources))
+        return join(node, translate(node["left"], sources, zone), translate(node["right"], sources, zone))
     if op == "union":
-        return _union(*(translate(i, sources) for i in node["inputs"]))
+        return _union(*(translate(i, sources, zone) for i in node["inputs"]))
     if op not in _VERBS:
         raise UnsayableError(f"{op} is not a verb of the API")
-    return _VERBS[op](translate(node["input"], sources), node)
+    return _VERBS[op](translate(node["input"], sources, zone), node)
 
 
-def _read(source: Any) -> Table:
+def _read(source: Any, zone: str | None) -> Table:
     frame = source if isinstance(source, pd.DataFrame) else sn.stream(source)
     names = frame.columns if isinstance(frame, pd.DataFrame) else frame.schema
-    return Table(frame, tuple(Column(n, (n,)) for n in names))
+    return Table(frame, tuple(Column(n, (n,)) for n in names), zone)
 
 
 def _union(first: Table, *others: Table) -> Table:
@@ -64,7 +65,7 @@ def _union(first: Table, *others: Table) -> Table:
     for other in others:
         theirs = [h for c in other.columns for h in c.here]
         frame = frame.union(other.frame.select(*(nw.col(t).alias(n) for t, n in zip(theirs, names, strict=True))))
-    return Table(frame, first.columns)
+    return replace(first, frame=frame)
 
 
 def _select(table: Table, node: Mapping[str, Any]) -> Table:
@@ -76,7 +77,7 @@ def _select(table: Table, node: Mapping[str, Any]) -> Table:
         name, x = (item, item) if isinstance(item, str) else item
         table, here = _computed(table, name, x)
         columns.append(Column(name, here))
-    return Table(table.frame.select(*(h for c in columns for h in c.here)), tuple(columns))
+    return replace(table, frame=table.frame.select(*(h for c in columns for h in c.here)), columns=tuple(columns))
 
 
 def _is_window(item: Any) -> bool:
@@ -131,7 +132,7 @@ def _rename(table: Table, node: Mapping[str, Any]) -> Table:
 def _drop(table: Table, node: Mapping[str, Any]) -> Table:
     gone = [c for c in table.columns if c.name in node["cols"]]
     kept = tuple(c for c in table.columns if c not in gone)
-    return Table(table.frame.drop(*(h for c in gone for h in c.here)), kept)
+    return replace(table, frame=table.frame.drop(*(h for c in gone for h in c.here)), columns=kept)
 
 
 def _with_watermark(table: Table, node: Mapping[str, Any]) -> Table:
@@ -148,7 +149,7 @@ def _group_agg(table: Table, node: Mapping[str, Any]) -> Table:
         columns.append(Column(name, here))
     aggregates = {alias: _aggregate(table, fn, *x) for alias, fn, *x in node["aggs"]}
     frame = table.frame.group_by(*by).agg(**aggregates)
-    done = Table(frame, (*columns, *(Column(a, (a,)) for a in aggregates)))
+    done = replace(table, frame=frame, columns=(*columns, *(Column(a, (a,)) for a in aggregates)))
     return done.with_columns(**finish) if (finish := _finish(node)) else done
 
 
@@ -209,15 +210,15 @@ def _limit(table: Table, node: Mapping[str, Any]) -> Table:
 
 
 def _map_groups(table: Table, node: Mapping[str, Any]) -> Table:
-    return _read_frame(state_programs.map_groups(_seen(table), node))
+    return _of_frame(table, state_programs.map_groups(_seen(table), node))
 
 
 def _transform_with_state(table: Table, node: Mapping[str, Any]) -> Table:
-    return _read_frame(state_programs.transform_with_state(_seen(table), node))
+    return _of_frame(table, state_programs.transform_with_state(_seen(table), node))
 
 
-def _read_frame(frame: Any) -> Table:
-    return Table(frame, tuple(Column(n, (n,)) for n in frame.schema))
+def _of_frame(table: Table, frame: Any) -> Table:
+    return replace(table, frame=frame, columns=tuple(Column(n, (n,)) for n in frame.schema))
 
 
 _VERBS = {

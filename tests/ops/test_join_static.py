@@ -200,6 +200,12 @@ def test_a_fixed_table_stays_as_it_was():
     Play(frame).give("k v\na 1").expect("k v name\na 1 Ann")
 
 
+def test_a_table_of_keys_alone_adds_no_column():
+    for how in ("inner", "left"):
+        given = Play(values().join({"k": ["a", "a"]}, on="k", how=how)).give("k v\na 1\nb 2")
+        given.expect("k v\na 1\na 1" + ("\nb 2" if how == "left" else ""))
+
+
 def test_an_empty_table_matches_nothing():
     empty = pl.DataFrame(schema={"dk": pl.String, "name": pl.String})
     Play(joined("left", table=empty)).give("k v\na 1").expect("k v name\na 1 -")

@@ -59,6 +59,12 @@ def test_it_shows_the_newest_batch(dashboard):
     assert [row.mark for row in dashboard.table.shown["rows"]] == ["", "", "new"]
 
 
+def test_the_batch_is_told_in_words_too(dashboard, query):
+    query.step()
+    dashboard._draw(0.0)
+    assert dashboard.live.caption == dashboard.plane.describe(3)
+
+
 def test_it_follows_new_batches(dashboard, query):
     query.step()
     assert drawn(dashboard)[0] == 3
@@ -235,8 +241,8 @@ def test_a_still_is_replaced_once_the_picture_has_come_to_rest(dashboard, query,
     monkeypatch.setattr(still, "update_display", lambda bundle, **_: shown.extend(bundle))
     dashboard.show()
     query.step()
-    dashboard._rest()
-    dashboard._rest()
+    dashboard._refresh_still()
+    dashboard._refresh_still()
     assert shown == ["image/svg+xml", "text/html"]
 
 

@@ -14,7 +14,6 @@ from bokeh.plotting import figure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamnb.views.bokehjs import BokehJS
 from streamnb.views.live import GIVE_UP, WINDOW, Live
 
 
@@ -25,9 +24,9 @@ class Browser:
         self.live = live
         self.frames: list[dict[str, Any]] = []
         self.deaf = False
-        state = live.get_state()
-        self.take_whole(state["document"], state["sequence"])
+        self.number = -1
         live.__dict__["send"] = self.hear
+        self.say(type="hello", number=-1)
 
     def take_whole(self, text: bytes, number: int) -> None:
         self.document = Document.from_json(json.loads(text))
@@ -37,10 +36,11 @@ class Browser:
         if self.deaf:
             return
         if content["type"] == "whole":
-            self.take_whole(buffers[0], content["number"])
+            if content["number"] > self.number:
+                self.take_whole(buffers[0], content["number"])
         elif content["number"] > self.number + 1:
             self.say(type="hello", number=self.number)
-        else:
+        elif content["number"] > self.number:
             self.take_frame(content, buffers)
 
     def take_frame(self, content: dict[str, Any], buffers: list[bytes]) -> None:
@@ -221,9 +221,28 @@ def test_a_browser_that_has_everything_is_sent_nothing(live):
 def test_a_late_view_gets_the_newest_and_the_first_view_loses_nothing(live, source):
     first = Browser(live)
     source.stream({"x": [2.0], "y": [2.0]})
-    late = Document.from_json(json.loads(live.get_state()["document"]))
-    assert columns(source_of(late)) == columns(source)
+    late = Browser(live)
+    assert late.columns() == columns(source)
+    live.__dict__["send"] = lambda *message: [page.hear(*message) for page in (first, late)]
+    source.stream({"x": [3.0], "y": [3.0]})
+    live.flush()
+    assert first.columns() == late.columns() == columns(source)
+
+
+def test_what_is_pending_reaches_the_others_before_a_late_view_gets_the_whole(live, source):
+    first = Browser(live)
+    source.stream({"x": [2.0], "y": [2.0]})
+    first.say(type="hello", number=-1)
+    assert len(first.frames) == 1
     assert first.columns() == columns(source)
+
+
+def test_the_script_and_the_document_are_sent_when_asked_for_and_never_kept_in_the_state(live):
+    sent: list[tuple[dict[str, Any], list[bytes]]] = []
+    live.__dict__["send"] = lambda *message: sent.append(message)
+    live.hear({"type": "script"}, [])
+    assert b"Bokeh" in sent[0][1][0]
+    assert max(len(str(value)) for name, value in live.get_state().items() if name not in {"_esm", "_css"}) < 2_000
 
 
 def test_a_gesture_reaches_python_and_does_not_come_back(live, source):
@@ -249,10 +268,3 @@ def test_after_closing_nothing_is_collected(live, source):
     source.stream({"x": [2.0], "y": [2.0]})
     assert not live.flush()
     assert page.frames == []
-
-
-def test_bokehjs_is_held_once_and_again_after_all_widgets_were_closed():
-    one = BokehJS.shared()
-    assert BokehJS.shared() is one
-    one.close()
-    assert BokehJS.shared() is not one

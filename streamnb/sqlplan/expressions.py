@@ -1,0 +1,104 @@
+"""Expressions: a part of a SELECT as a Narwhals expression, with the meaning that the expression has in the verbs."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+from sqlglot import exp
+
+from streamnb.expressions import native, outcome
+from streamnb.sqlplan.literals import is_span, is_text, is_time, span, time_literal, written
+from streamnb.sqlplan.parse import refusal
+from streamnb.sqlplan.special import SPECIAL
+
+_ARITHMETIC: Mapping[type[exp.Expr], Callable[[Any, Any], Any]] = {
+    exp.Add: operator.add,
+    exp.Sub: operator.sub,
+    exp.Mul: operator.mul,
+    exp.Div: operator.truediv,
+    exp.Mod: operator.mod,
+    exp.And: operator.and_,
+    exp.Or: operator.or_,
+}
+_COMPARISON: Mapping[type[exp.Expr], Callable[[Any, Any], Any]] = {
+    exp.EQ: operator.eq,
+    exp.NEQ: operator.ne,
+    exp.GT: operator.gt,
+    exp.GTE: operator.ge,
+    exp.LT: operator.lt,
+    exp.LTE: operator.le,
+}
+_OF_ONE: Mapping[type[exp.Expr], Callable[[nw.Expr], nw.Expr]] = {
+    exp.Paren: lambda e: e,
+    exp.Not: operator.invert,
+    exp.Neg: lambda e: nw.lit(0) - e,
+    exp.Abs: lambda e: e.abs(),
+    exp.Ceil: lambda e: e.ceil(),
+    exp.Floor: lambda e: e.floor(),
+    exp.Sqrt: lambda e: e.sqrt(),
+    exp.Lower: lambda e: e.str.to_lowercase(),
+    exp.Upper: lambda e: e.str.to_uppercase(),
+    exp.Length: lambda e: e.str.len_chars(),
+    exp.Trim: lambda e: e.str.strip_chars(),
+    exp.TsOrDsToDate: lambda e: e,
+    exp.Year: lambda e: e.dt.year(),
+    exp.Month: lambda e: e.dt.month(),
+    exp.Day: lambda e: e.dt.day(),
+    exp.DayOfMonth: lambda e: e.dt.day(),
+    exp.Hour: lambda e: e.dt.hour(),
+    exp.Minute: lambda e: e.dt.minute(),
+    exp.Second: lambda e: e.dt.second(),
+}
+
+class Translator:
+    """Turns nodes into expressions over the columns of ``schema``; ``column`` finds the one that a name means."""
+
+    def __init__(self, schema: Mapping[str, pl.DataType], column: Callable[[exp.Column], nw.Expr]) -> None:
+        self._schema, self._column = schema, column
+
+    def __call__(self, node: exp.Expr) -> nw.Expr:
+        """Return the expression; SQL_UNSUPPORTED names the part that is none."""
+        kind = type(node)
+        if kind in _ARITHMETIC and not is_span(node):
+            return self._widened(_ARITHMETIC[kind], node)
+        if kind in _COMPARISON:
+            return _COMPARISON[kind](*self.compared(node.this, node.expression))
+        if kind in _OF_ONE and not is_span(node):
+            self._one_argument(node)
+            return _OF_ONE[kind](self(node.this))
+        if is_span(node):
+            return nw.lit(span(node, "sql"))
+        if isinstance(node, exp.Column):
+            return self._column(node)
+        if kind in SPECIAL:
+            return SPECIAL[kind](self, node)
+        raise refusal(node)
+
+    def _widened(self, function: Callable[[Any, Any], Any], node: exp.Expr) -> nw.Expr:
+        """Fold a long chain of one operator from the left, without a call a link."""
+        links, kind = [node.expression], type(node)
+        while type(node.this) is kind:
+            node = node.this
+            links.append(node.expression)
+        return functools.reduce(function, map(self, reversed(links)), self(node.this))
+
+    def _one_argument(self, node: exp.Expr) -> None:
+        if any(isinstance(value, exp.Expr) for name, value in node.args.items() if name != "this"):
+            raise refusal(node)
+
+    def compared(self, *sides: exp.Expr) -> list[nw.Expr]:
+        """Return what is compared; text beside a time is a time, as in Spark."""
+        plain = {n: self(side) for n, side in enumerate(sides) if not is_time(side)}
+        types = (outcome("sql", [native(e).alias("x")], self._schema)["x"] for e in plain.values())
+        like = next((t for t in types if isinstance(t, pl.Datetime)), None)
+        return [
+            nw.lit(time_literal(written(side), like))
+            if is_time(side) or (like is not None and is_text(side))
+            else plain[n]
+            for n, side in enumerate(sides)
+        ]
