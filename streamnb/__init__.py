@@ -42,8 +42,8 @@ from streamnb.ops.session import session_window
 from streamnb.query import Query
 from streamnb.registry import queries
 from streamnb.sources.memory import MemorySource, add
-from streamnb.stateful import ExpiredTimerInfo, StatefulProcessor, StatefulProcessorHandle, TimerValues
 from streamnb.sql import sql
+from streamnb.stateful import ExpiredTimerInfo, StatefulProcessor, StatefulProcessorHandle, TimerValues
 from streamnb.stream import Batches, batches, objects
 from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
@@ -57,7 +57,6 @@ def load_ipython_extension(ipython: Any) -> None:
     from streamnb.views.magic import load
 
     load(ipython)
-
 
 
 def _show(query: Query) -> None:

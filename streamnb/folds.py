@@ -68,18 +68,28 @@ class Count(Fold):
         return {"": old[""] + new[""]}
 
 
-@dataclass(frozen=True, eq=False)
-class Sum(Fold):
-    spark = "sum"
+class _OfNumbers(Fold):
+    takes: ClassVar[type[pl.DataType]] = pl.Boolean
 
     def columns(self, verb: str, schema: pl.Schema) -> tuple[pl.Expr, ...]:
         (value,) = super().columns(verb, schema)
         (dtype,) = outcome(verb, [value], schema).dtypes()
-        if not (dtype.is_numeric() or isinstance(dtype, pl.Duration)):
+        if not (dtype.is_numeric() or isinstance(dtype, self.takes)):
             raise PlanError(
-                f"{verb}: {self} sums {dtype}, which are not numbers; use sn.count() to count rows.",
+                f"{verb}: {self} is of {dtype}, which are not numbers; use sn.count() to count rows.",
                 code="AGGREGATE_INVALID",
             )
+        return (value,)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(_OfNumbers):
+    spark = "sum"
+    takes = pl.Duration
+
+    def columns(self, verb: str, schema: pl.Schema) -> tuple[pl.Expr, ...]:
+        (value,) = super().columns(verb, schema)
+        (dtype,) = outcome(verb, [value], schema).dtypes()
         return (value.cast(_wide(dtype)) if _wide(dtype) != dtype else value,)
 
     def init(self, *columns: pl.Expr, nulls: bool = True) -> Parts:
@@ -122,7 +132,7 @@ class Max(Fold):
 
 
 @dataclass(frozen=True, eq=False)
-class Mean(Fold):
+class Mean(_OfNumbers):
     spark = "avg"
 
     def init(self, *columns: pl.Expr, nulls: bool = True) -> Parts:
@@ -137,7 +147,7 @@ class Mean(Fold):
 
 
 @dataclass(frozen=True, eq=False)
-class Var(Fold):
+class Var(_OfNumbers):
     """The sample variance, held as count, mean and sum of squared distances, merged after Chan et al. (1983)."""
 
     spark = "var_samp"
@@ -219,7 +229,7 @@ class CollectSet(Fold):
         return {"": columns[0].drop_nulls().unique(maintain_order=True).implode()}
 
     def merge(self, old: Parts, new: Parts) -> Parts:
-        return {"": old[""].list.set_union(new[""])}
+        return {"": pl.concat_list(old[""], new[""]).list.unique(maintain_order=True)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,7 +310,7 @@ class MaxBy(_By):
 
 
 @dataclass(frozen=True, eq=False)
-class Quantile(CollectList):
+class Quantile(_OfNumbers, CollectList):
     """Exact, between neighbours on a line: every value of a group is kept."""
 
     spark = "percentile"

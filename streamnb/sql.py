@@ -19,8 +19,9 @@ def sql(query: str, /, **tables: Any) -> StreamFrame:
     Understood are SELECT with expressions and aliases, ``*``, WHERE, GROUP BY, HAVING, DISTINCT, ORDER BY, LIMIT, WITH,
     queries in FROM, UNION [ALL], JOIN (INNER, LEFT, RIGHT, FULL, LEFT SEMI, LEFT ANTI) with ON or USING, where
     ``b.at BETWEEN a.at AND a.at + INTERVAL '1' HOUR`` becomes ``within``; CASE, COALESCE, CAST, IN, BETWEEN, LIKE, IS
-    NULL, arithmetic as the verbs have it, and the aggregates of ``agg`` by their names in Spark. A watermark is declared
-    on the frame, or by the hint ``SELECT /*+ WATERMARK(dep, '3 hours') */ …``. What a plan may do is up to the verbs.
+    NULL, arithmetic as the verbs have it, and the aggregates of ``agg`` by their names in Spark. A watermark is
+    declared on the frame, or by the hint ``SELECT /*+ WATERMARK(dep, '3 hours') */ …``. What a plan may do is up to the
+    verbs.
 
     >>> import streamnb as sn
     >>> flights = sn.data.landings("JFK", "2013-02-08").with_watermark("dep", "3 hours")

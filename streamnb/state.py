@@ -238,8 +238,9 @@ class StateTable:
         self._calendar.append(run)
 
     def _sweep(self) -> None:
-        """Rewrite the living rows once most versions are dead."""
-        if self._size <= 2 * self._live + 1024:
+        """Rewrite the living rows once most versions are dead, unless they are few and small."""
+        dead = self._size - self._live
+        if dead <= self._live or (dead <= self._live + 1024 and self._frame.estimated_size() < 2**20):
             return
         live = np.flatnonzero(self._row_of >= 0)
         live = live[np.argsort(self._row_of[live])]

@@ -15,7 +15,10 @@ import polars as pl
 from streamnb.errors import PlanError, QueryError
 from streamnb.sinks.ledger import Ledger, Verdict, digest
 
-_LEDGER = "_streamnb_ledger"
+_CREATE = """CREATE TABLE IF NOT EXISTS _streamnb_ledger
+    (query TEXT PRIMARY KEY, batch INTEGER, epoch INTEGER, digest TEXT)"""
+_LAST = "SELECT batch, epoch, digest FROM _streamnb_ledger WHERE query = ?"
+_NOTE = "INSERT OR REPLACE INTO _streamnb_ledger VALUES (?, ?, ?, ?)"
 _TYPES = {pl.Int64: "INTEGER", pl.Int32: "INTEGER", pl.Float64: "REAL", pl.Boolean: "INTEGER", pl.Binary: "BLOB"}
 
 
@@ -59,23 +62,16 @@ class SQLite:
             db.execute("COMMIT")
 
     def _write(self, db: sqlite3.Connection, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
-        db.execute(
-            f"CREATE TABLE IF NOT EXISTS {_LEDGER} (query TEXT PRIMARY KEY, batch INTEGER, epoch INTEGER, digest TEXT)"
-        )
-        found = db.execute(
-            f"SELECT batch, epoch, digest FROM {_LEDGER} WHERE query = ?", [self._ledger.query]
-        ).fetchone()
+        db.execute(_CREATE)
+        found = db.execute(_LAST, [self._ledger.query]).fetchone()
         mine = digest(rows)
         if self._ledger.judge(found, batch_id, mine) is Verdict.SKIP:
             return
         self._prepare(db, rows)
         if mode == "complete":
-            db.execute(f"DELETE FROM {_quoted(self._table)}")
+            db.execute(f"DELETE FROM {_quoted(self._table)}")  # noqa: S608  the name is quoted
         db.executemany(self._statement(rows.columns), map(_values, rows.iter_rows()))
-        db.execute(
-            f"INSERT OR REPLACE INTO {_LEDGER} VALUES (?, ?, ?, ?)",
-            [self._ledger.query, batch_id, self._ledger.epoch, mine],
-        )
+        db.execute(_NOTE, [self._ledger.query, batch_id, self._ledger.epoch, mine])
 
     def _prepare(self, db: sqlite3.Connection, rows: pl.DataFrame) -> None:
         columns = [f"{_quoted(n)} {_TYPES.get(t.base_type(), 'TEXT')}" for n, t in rows.schema.items()]
@@ -90,7 +86,7 @@ class SQLite:
 
     def _statement(self, columns: Sequence[str]) -> str:
         names = ", ".join(map(_quoted, columns))
-        insert = f"INSERT INTO {_quoted(self._table)} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+        insert = f"INSERT INTO {_quoted(self._table)} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  names are quoted
         if not self._key:
             return insert
         others = [_quoted(c) for c in columns if c not in self._key]

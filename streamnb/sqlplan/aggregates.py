@@ -34,6 +34,10 @@ _BY_NAME: Mapping[str, Callable[..., Fold]] = {
     "APPROX_COUNT_DISTINCT": by.approx_count_distinct, "COLLECT_LIST": by.collect_list,
     "COLLECT_SET": by.collect_set, "MIN_BY": by.min_by, "MAX_BY": by.max_by,
 }  # fmt: skip
+_KNOWN = (
+    "COUNT, SUM, AVG, MIN, MAX, VARIANCE, STDDEV, FIRST, LAST, COUNT(DISTINCT …), APPROX_COUNT_DISTINCT, COLLECT_LIST, "
+    "COLLECT_SET, MIN_BY, MAX_BY, PERCENTILE, MEDIAN, COUNT_IF"
+)
 
 Translate = Callable[[exp.Expr], nw.Expr]
 
@@ -49,17 +53,8 @@ def is_aggregate(node: exp.Expr) -> bool:
 def fold(node: exp.Expr, translate: Translate) -> Fold:
     """Return the aggregate of ``agg`` that a node stands for."""
     kind = type(node)
-    if isinstance(node, exp.Count):
-        return _count(node, translate)
-    if isinstance(node, exp.IgnoreNulls) and isinstance(
-        node.this, exp.First | exp.FirstValue | exp.Last | exp.LastValue
-    ):
-        choose = by.first if isinstance(node.this, exp.First | exp.FirstValue) else by.last
-        return choose(translate(node.this.this), ignore_nulls=True)
-    if isinstance(node, exp.CountIf):
-        return by.count(nw.when(translate(node.this)).then(nw.lit(1)))
-    if isinstance(node, exp.Quantile | exp.Median):
-        return by.quantile(translate(node.this), _fraction(node))
+    if kind in _SPECIAL:
+        return _SPECIAL[kind](node, translate)
     if isinstance(node, exp.Anonymous) and node.name.upper() in _BY_NAME:
         return _BY_NAME[node.name.upper()](*map(translate, node.expressions))
     if isinstance(node.this, exp.Distinct) or (kind not in _OF_ONE and kind not in _OF_TWO):
@@ -81,6 +76,30 @@ def _count(node: exp.Count, translate: Translate) -> Fold:
     return by.count_distinct(translate(node.this.expressions[0]))
 
 
+def _count_if(node: exp.CountIf, translate: Translate) -> Fold:
+    return by.count(nw.when(translate(node.this)).then(nw.lit(1)))
+
+
+def _ignoring_nulls(node: exp.IgnoreNulls, translate: Translate) -> Fold:
+    choose = {exp.First: by.first, exp.FirstValue: by.first, exp.Last: by.last, exp.LastValue: by.last}
+    if type(node.this) not in choose:
+        raise _refusal(node)
+    return choose[type(node.this)](translate(node.this.this), ignore_nulls=True)
+
+
+def _quantile(node: exp.Expr, translate: Translate) -> Fold:
+    return by.quantile(translate(node.this), _fraction(node))
+
+
+_SPECIAL: Mapping[type[exp.Expr], Callable[[Any, Translate], Fold]] = {
+    exp.Count: _count,
+    exp.CountIf: _count_if,
+    exp.IgnoreNulls: _ignoring_nulls,
+    exp.Quantile: _quantile,
+    exp.Median: _quantile,
+}
+
+
 def _fraction(node: exp.Expr) -> float:
     given = node.args.get("quantile")
     if given is None:
@@ -95,5 +114,4 @@ def _refusal(node: exp.Expr) -> Exception:
         return unsupported(text(node), "write the condition into the aggregate: SUM(CASE WHEN … THEN x END)")
     if isinstance(node.this, exp.Distinct):
         return unsupported(text(node), "only COUNT takes DISTINCT")
-    known = "COUNT SUM AVG MIN MAX VARIANCE STDDEV FIRST LAST APPROX_COUNT_DISTINCT COLLECT_LIST COLLECT_SET MIN_BY MAX_BY PERCENTILE"
-    return unsupported(text(node), f"use one of {known}")
+    return unsupported(text(node), f"use one of {_KNOWN}")

@@ -12,7 +12,7 @@ import polars as pl
 from sqlglot import exp
 
 from streamnb.expressions import native, outcome
-from streamnb.sqlplan.literals import is_span, is_text, is_time, span, time_literal, written
+from streamnb.sqlplan.literals import constant, is_span, is_text, is_time, span
 from streamnb.sqlplan.parse import refusal
 from streamnb.sqlplan.special import SPECIAL
 
@@ -55,6 +55,7 @@ _OF_ONE: Mapping[type[exp.Expr], Callable[[nw.Expr], nw.Expr]] = {
     exp.Second: lambda e: e.dt.second(),
 }
 
+
 class Translator:
     """Turns nodes into expressions over the columns of ``schema``; ``column`` finds the one that a name means."""
 
@@ -65,9 +66,10 @@ class Translator:
         """Return the expression; SQL_UNSUPPORTED names the part that is none."""
         kind = type(node)
         if kind in _ARITHMETIC and not is_span(node):
-            return self._widened(_ARITHMETIC[kind], node)
+            return self._folded(_ARITHMETIC[kind], node)
         if kind in _COMPARISON:
-            return _COMPARISON[kind](*self.compared(node.this, node.expression))
+            answer: nw.Expr = _COMPARISON[kind](*self.compared(node.this, node.expression))
+            return answer
         if kind in _OF_ONE and not is_span(node):
             self._one_argument(node)
             return _OF_ONE[kind](self(node.this))
@@ -79,13 +81,14 @@ class Translator:
             return SPECIAL[kind](self, node)
         raise refusal(node)
 
-    def _widened(self, function: Callable[[Any, Any], Any], node: exp.Expr) -> nw.Expr:
-        """Fold a long chain of one operator from the left, without a call a link."""
+    def _folded(self, function: Callable[[Any, Any], Any], node: exp.Expr) -> nw.Expr:
+        """Fold a chain of one operator from the left; a long one must not be a call a link."""
         links, kind = [node.expression], type(node)
         while type(node.this) is kind:
             node = node.this
             links.append(node.expression)
-        return functools.reduce(function, map(self, reversed(links)), self(node.this))
+        first: nw.Expr = self(node.this)
+        return functools.reduce(function, map(self, reversed(links)), first)
 
     def _one_argument(self, node: exp.Expr) -> None:
         if any(isinstance(value, exp.Expr) for name, value in node.args.items() if name != "this"):
@@ -93,12 +96,12 @@ class Translator:
 
     def compared(self, *sides: exp.Expr) -> list[nw.Expr]:
         """Return what is compared; text beside a time is a time, as in Spark."""
-        plain = {n: self(side) for n, side in enumerate(sides) if not is_time(side)}
-        types = (outcome("sql", [native(e).alias("x")], self._schema)["x"] for e in plain.values())
-        like = next((t for t in types if isinstance(t, pl.Datetime)), None)
-        return [
-            nw.lit(time_literal(written(side), like))
-            if is_time(side) or (like is not None and is_text(side))
-            else plain[n]
-            for n, side in enumerate(sides)
-        ]
+        like = next((t for t in map(self.time_type, sides) if t is not None), None)
+        return [nw.lit(constant(s, like)) if is_time(s) or is_text(s) else self(s) for s in sides]
+
+    def time_type(self, node: exp.Expr) -> pl.Datetime | None:
+        """Return the type of an expression that is a time."""
+        if isinstance(node, exp.Literal) or is_time(node):
+            return None
+        dtype = outcome("sql", [native(self(node)).alias("it")], self._schema)["it"]
+        return dtype if isinstance(dtype, pl.Datetime) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TypeVar
+from typing import Any
 
 from sqlglot import exp
 
@@ -21,8 +21,6 @@ from streamnb.sqlplan.windows import is_window, window_key
 from streamnb.windows import END, START, TimeKey
 
 _EDGES = {"start": START, "end": END}
-
-Part = TypeVar("Part", bound=exp.Expr)
 
 
 class Groups:
@@ -52,8 +50,11 @@ class Groups:
             place = count_literal(node, "GROUP BY")
             if not 1 <= place <= len(self._select.expressions):
                 raise unsupported(f"GROUP BY {place} of {len(self._select.expressions)} columns", "count from 1")
-            return self._select.expressions[place - 1].unalias()
-        aliased = {item.alias.lower(): item.unalias() for item in self._select.expressions if item.alias}
+            chosen: exp.Expr = self._select.expressions[place - 1].unalias()
+            return chosen
+        aliased: dict[str, exp.Expr] = {
+            item.alias.lower(): item.unalias() for item in self._select.expressions if item.alias
+        }
         if isinstance(node, exp.Column) and not node.table and node.name.lower() in aliased:
             return aliased[node.name.lower()]
         return node
@@ -121,12 +122,8 @@ class Groups:
         bare = isinstance(node, exp.Column) and not node.table and node.name.lower() == "window"
         if not is_window(node) and not (bare and START in self._columns):
             return [self.rewritten(item)]
-        edges = [self._edge(node, edge) for edge in ("start", "end")]
-        return (
-            [exp.alias_(edge, f"{item.alias}_{side}", quoted=True) for edge, side in zip(edges, ("start", "end"))]
-            if item.alias
-            else edges
-        )
+        edges = {side: self._edge(node, side) for side in _EDGES}
+        return [exp.alias_(e, f"{item.alias}_{side}", quoted=True) if item.alias else e for side, e in edges.items()]
 
     def _edge(self, node: exp.Expr, edge: str) -> exp.Expr:
         """Return the column of one end of the window that a node is."""
@@ -136,7 +133,7 @@ class Groups:
             raise unsupported(f"{edge} of a window", "a window has start and end")
         return _column(_EDGES[edge])
 
-    def rewritten(self, part: Part) -> Part:
+    def rewritten(self, part: Any) -> Any:
         """Return a part of the SELECT in which keys and aggregates are columns of ``frame``."""
         return part.transform(self._over_groups)
 
@@ -166,7 +163,7 @@ class _GroupScope(Scope):
         """Return a column of the groups."""
         if node.name not in self.schema or node.table:
             raise PlanError(
-                f"sql: {text(node)} is neither grouped nor aggregated; add it to GROUP BY, or take FIRST({text(node)}).",
+                f"sql: {text(node)} is neither grouped nor aggregated; add it to GROUP BY, or take FIRST(…) of it.",
                 code="AGGREGATE_INVALID",
             )
         return node.name

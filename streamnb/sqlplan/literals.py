@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import polars as pl
 from sqlglot import exp
@@ -48,6 +49,15 @@ def time_literal(written: str, like: pl.DataType | None = None) -> dt.datetime:
     if zoned and at.tzinfo is None:
         return at.replace(tzinfo=dt.UTC)
     return at if zoned or at.tzinfo is None else at.astimezone(dt.UTC).replace(tzinfo=None)
+
+
+def constant(node: exp.Expr, like: pl.DataType | None = None) -> Any:
+    """Return the value of a literal; text beside a time, of the type ``like``, is a time, as in Spark."""
+    if is_time(node) or (like is not None and is_text(node)):
+        return time_literal(written(node), like)
+    if is_text(node):
+        return node.name
+    return int(node.name) if node.is_int else float(node.name)
 
 
 def date_literal(written: str) -> dt.date:

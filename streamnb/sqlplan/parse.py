@@ -32,7 +32,7 @@ class StreamSQL(Spark):
 
         KEYWORDS: ClassVar = {w: t for w, t in Spark.Tokenizer.KEYWORDS.items() if w not in {"WINDOW", "SESSION"}}
 
-    class Parser(Spark.Parser):
+    class Parser(Spark.Parser):  # type: ignore[misc, valid-type]  # sqlglot makes this name at run time
         """With the window tables."""
 
         FUNCTION_PARSERS: ClassVar = {

@@ -57,7 +57,9 @@ class Scope:
         return column
 
     def _anywhere(self, name: str) -> str:
-        found = {table: column for table, columns in self.names.items() if (column := lookup(columns, name))}
+        found: dict[str, str] = {
+            table: column for table, columns in self.names.items() if (column := lookup(columns, name))
+        }
         if not found:
             raise column_not_found("sql", name, [column for columns in self.names.values() for column in columns])
         if len(set(found.values())) > 1:

@@ -12,7 +12,7 @@ import narwhals as nw
 from sqlglot import exp
 
 from streamnb.expressions import all_of
-from streamnb.sqlplan.literals import count_literal, date_literal, is_text, is_time, time_literal, written
+from streamnb.sqlplan.literals import constant, count_literal, date_literal, is_text, is_time, time_literal, written
 from streamnb.sqlplan.parse import refusal, text, unsupported
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ _TYPES: Mapping[str, Any] = {
 
 
 def _literal(_: Translator, node: exp.Literal) -> nw.Expr:
-    if node.is_string:
-        return nw.lit(node.name)
-    return nw.lit(int(node.name) if node.is_int else float(node.name))
+    return nw.lit(constant(node))
 
 
 def _cast(to: Translator, node: exp.Cast) -> nw.Expr:
@@ -66,7 +64,11 @@ def _when(to: Translator, test: exp.Expr, then: nw.Expr, otherwise: nw.Expr | No
 def _in(to: Translator, node: exp.In) -> nw.Expr:
     if not node.expressions:
         raise unsupported(f"a query in {text(node)}", "join with how='semi', or write LEFT SEMI JOIN")
-    return functools.reduce(operator.or_, (operator.eq(*to.compared(node.this, e)) for e in node.expressions))
+    if all(isinstance(e, exp.Literal) or is_time(e) for e in node.expressions):
+        like = to.time_type(node.this)
+        return to(node.this).is_in([constant(e, like) for e in node.expressions])
+    equal = [to(exp.EQ(this=node.this, expression=e)) for e in node.expressions]
+    return functools.reduce(operator.or_, equal)
 
 
 def _between(to: Translator, node: exp.Between) -> nw.Expr:
@@ -101,9 +103,7 @@ def _round(to: Translator, node: exp.Round) -> nw.Expr:
 
 def _substring(to: Translator, node: exp.Substring) -> nw.Expr:
     start, length = count_literal(node.args["start"], "SUBSTRING from"), node.args.get("length")
-    return to(node.this).str.slice(
-        max(start - 1, 0), None if length is None else count_literal(length, "SUBSTRING of")
-    )
+    return to(node.this).str.slice(max(start - 1, 0), None if length is None else count_literal(length, "SUBSTRING of"))
 
 
 def _like(to: Translator, node: exp.Like) -> nw.Expr:
@@ -118,7 +118,6 @@ def _starts_with(to: Translator, node: exp.StartsWith) -> nw.Expr:
     if not is_text(node.expression):
         raise refusal(node)
     return to(node.this).str.starts_with(written(node.expression))
-
 
 
 SPECIAL: Mapping[type[exp.Expr], Callable[[Translator, Any], nw.Expr]] = {

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 def load(shell: InteractiveShell) -> None:
     """Give a shell the cell magic."""
-    shell.register_magic_function(stream_sql(shell), "cell", "stream_sql")
+    magic: Any = stream_sql(shell)
+    shell.register_magic_function(magic, "cell", "stream_sql")
 
 
 def stream_sql(shell: InteractiveShell) -> Callable[[str, str], StreamFrame | Query | None]:
     """Return the magic of a shell."""
-    parser = MagicArgumentParser("stream_sql", description="Make a frame, or a query of one, from a SELECT.")
+    parser: Any = MagicArgumentParser("stream_sql")  # type: ignore[no-untyped-call]
     parser.add_argument("name", nargs="?", help="the variable to assign; without it the result is displayed")
     parser.add_argument("--mode", choices=("append", "update", "complete"), help="open a query in this output mode")
 
@@ -33,7 +34,7 @@ def stream_sql(shell: InteractiveShell) -> Callable[[str, str], StreamFrame | Qu
         The result is a frame: assigned to ``name``, or displayed. With ``--mode`` it is a query of that frame, open and
         standing still; it is displayed in any case.
         """
-        given: Any = parser.parse_argstring(line)
+        given = parser.parse_argstring(line)
         frame = sql(cell, **tables(cell, shell.user_ns))
         result = frame if given.mode is None else frame.query(given.mode, **_named(given.name))
         if given.name is not None:

