@@ -163,15 +163,14 @@ OF_TIME = (one_watermark, one_event_time)
 
 
 def state_in_the_mode_of_the_query(plan: Node, output_mode: str) -> None:
-    """A function with a state gives out in one mode; that is the query's, or append below an aggregation."""
+    """apply_in_pandas_with_state gives out in one mode; that is the query's, or append below an aggregation."""
     aggregates = [node for node in plan.walk() if isinstance(node, GroupBy)]
     for node in plan.walk():
-        if isinstance(node, ApplyInPandasWithState) and aggregates:
+        if not isinstance(node, ApplyInPandasWithState):
+            continue
+        if aggregates:
             _appends_to_an_aggregation(node)
-        elif isinstance(node, ApplyInPandasWithState | TransformWithState) and node.output_mode not in {
-            None,
-            output_mode,
-        }:
+        elif node.output_mode != output_mode:
             raise _state_mode(
                 f"{node.verb} gives out in {node.output_mode} mode and the query in {output_mode} mode; "
                 "name the same mode in both."

@@ -27,7 +27,7 @@ class Delivery:
 
     def open(self, query: str, epoch: int) -> None:
         """Tell a sink that keeps a ledger for which query, and which of its runs, the batches are."""
-        if hasattr(self._sink, "open"):
+        if self._sink is not None and hasattr(self._sink, "open"):
             self._sink.open(query, epoch)
 
     def write(self, batch_id: int, rows: pl.DataFrame) -> None:

@@ -36,7 +36,7 @@ CODES: dict[str, str] = {
     "SQL_SYNTAX": "SQL that cannot be read",
     "SQL_TABLE_UNKNOWN": "SQL names a table that is not given",
     "SQL_UNSUPPORTED": "SQL that has no verb here",
-    "STATE_OUTPUT_MODE": "an operator with state of one's own gives out in the query's output mode",
+    "STATE_OUTPUT_MODE": "apply_in_pandas_with_state gives out in the query's output mode",
     "TWO_AGGREGATIONS": "two stateful operators in a row run in append mode only",
     "TWO_STATES": "apply_in_pandas_with_state stands alone among the operators with state",
     "TWO_WINDOWS": "one group_by takes one window",

@@ -83,14 +83,18 @@ class Graph:
         return self.top.out
 
     def snapshot(self) -> tuple[Any, ...]:
-        """Return the watermarks: those that every step was last asked by, and the query's."""
-        return (*(stream.watermark for stream in self.streams), *self.watermark.snapshot())
+        """Return the watermarks: those that every step was last asked by, the rows that set some, and the query's."""
+        asked = (stream.watermark for stream in self.streams)
+        return (*asked, *(step.set_by for step in self.watermark_steps), *self.watermark.snapshot())
 
     def restore(self, snapshot: tuple[Any, ...]) -> None:
         """Stand where a snapshot was taken, with no batch half way through."""
         for stream, watermark in zip(self.streams, snapshot, strict=False):
             stream.watermark, stream._waiting = watermark, {}  # noqa: SLF001
-        self.watermark.restore(snapshot[len(self.streams) :])
+        rest = snapshot[len(self.streams) :]
+        for step, row in zip(self.watermark_steps, rest, strict=False):
+            step.set_by = row
+        self.watermark.restore(rest[len(self.watermark_steps) :])
 
     def due(self, time: int) -> bool:
         """Tell whether some step would act in a batch without input."""

@@ -40,7 +40,9 @@ def _filters_placed(plan: Node) -> Node:
     inputs = tuple(map(_filters_placed, plan.inputs))
     if any(new is not old for new, old in zip(inputs, plan.inputs, strict=True)):
         plan = replace(plan, inputs=inputs)
-    return filter_down(plan) if isinstance(plan, Filter) else no_match_no_row(plan)
+    if isinstance(plan, Filter):
+        return filter_down(plan)
+    return no_time_no_window(plan) if isinstance(plan, GroupBy) else no_match_no_row(plan)
 
 
 def filter_down(plan: Filter) -> Node:
@@ -115,6 +117,16 @@ def _unrenamed(node: Join) -> set[str]:
     return {name for name, beside in node.right_names.items() if name == beside}
 
 
+def no_time_no_window(plan: GroupBy) -> Node:
+    """Leave out rows without a time before they come to a join below a window, as Spark does: they end in no window."""
+    name = None if plan.time_key is None else plain_column(plan.time)
+    if name is None:
+        return plan
+    (below,) = plan.inputs
+    lower = _filtered(below, [~nw.col(name).is_null()])
+    return plan if isinstance(lower, Filter) and lower.inputs == (below,) else replace(plan, inputs=(lower,))
+
+
 # -- joins
 
 
@@ -132,7 +144,7 @@ def no_match_no_row(plan: Node) -> Node:
 
 
 def _part_of_the_match(plan: Any, conditions: list[nw.Expr]) -> Node:
-    """Make a filter on both sides of an inner join part of its match, so that rows with nulls there are left out too."""
+    """Make a filter on both sides of an inner join part of its match; a row with a null in it then is no match."""
     where = [] if plan.where is None else [plan.where]
     present = set[str]().union(*map(needed, conditions))
     names = [set(plan.inputs[0].schema), _unrenamed(plan) if isinstance(plan, Join) else set()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -59,19 +60,22 @@ class Player:
         self.ended.set()
 
     def _run(self) -> None:
-        due = time.monotonic()
+        ticked = -math.inf
         while not self.closed.is_set():
-            command = self._next(due)
+            command = self._next(ticked)
             if command is not None:
                 command()
-            interval = self.interval
-            if interval is not None and time.monotonic() >= due and not self.closed.is_set():
-                due = time.monotonic() + interval
+            if self._left(ticked) == 0 and not self.closed.is_set():
+                ticked = time.monotonic()
                 self._tick()
 
-    def _next(self, due: float) -> Callable[[], None] | None:
-        wait = None if self.interval is None else max(0.0, due - time.monotonic())
+    def _next(self, ticked: float) -> Callable[[], None] | None:
         try:
-            return self._commands.get(timeout=wait)
+            return self._commands.get(timeout=self._left(ticked))
         except queue.Empty:
             return None
+
+    def _left(self, ticked: float) -> float | None:
+        """Return the seconds until the next tick, None while it does not play."""
+        interval = self.interval
+        return None if interval is None else max(0.0, ticked + interval - time.monotonic())

@@ -22,7 +22,7 @@ def queries() -> list[Query]:
 
 def register(query: Query) -> Query | None:
     """Note a query under its name; return the older one of that name, if it still runs."""
-    older = _alive.get(query.name)
+    older = _alive.pop(query.name, None)
     _alive[query.name] = query
     return older if older is not None and older is not query and older.status != "stopped" else None
 

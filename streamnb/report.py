@@ -94,7 +94,7 @@ def trace_of(
     """Return the story of a batch. Holds the frames themselves, no copies."""
     steps, dtype = graph.watermark_steps, _time_type(graph)
     mark = graph.watermark
-    setter = next((s.set_by for s in steps if s.set_by is not None and mark.candidate(s.number) == mark.next()), None)
+    setters = (step.set_by for step in steps if mark.candidate(step.number) == mark.next() > mark.current)
     source = graph.leaves[0][0]
     return Trace(
         batch_id=batch.id,
@@ -102,7 +102,7 @@ def trace_of(
         no_data=not has_data,
         watermark=instant_of(mark.current, dtype) if steps else None,
         watermark_after=instant_of(mark.next(), dtype) if steps else None,
-        watermark_row=setter,
+        watermark_row=next(setters, None),
         rows=steps[0].rows if steps else rows[id(source)],
         steps=graph.traces,
         emitted=emitted,

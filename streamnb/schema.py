@@ -6,8 +6,10 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import narwhals as nw
+import pandas as pd
 import polars as pl
 from polars.exceptions import PolarsError
 
@@ -34,7 +36,7 @@ def polars_type(verb: str, name: Any) -> pl.DataType:
     if isinstance(name, pl.DataType):
         return name
     if isinstance(name, nw.dtypes.DType):
-        return _from_narwhals(name)
+        return polars_type(verb, _from_narwhals(name))
     if isinstance(name, str):
         return _named(verb, name)
     raise _unknown(verb, name)
@@ -55,7 +57,14 @@ def _named(verb: str, name: str) -> pl.DataType:
     if inner[1].lower() == "list":
         return pl.List(_named(verb, inner[2]))
     zone = inner[2].split(",")[-1].strip()
-    return pl.Datetime("us", None if zone in {"us", "ms", "ns"} else zone)
+    return pl.Datetime("us", None if zone in {"us", "ms", "ns"} else _zone(verb, zone))
+
+
+def _zone(verb: str, name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError):
+        raise _unknown(verb, f"datetime[{name}]") from None
 
 
 def _unknown(verb: str, name: object) -> PlanError:
@@ -88,6 +97,8 @@ def _as_frame(verb: str, data: Any, schema: pl.Schema | None) -> pl.DataFrame:
     if isinstance(data, Sequence) and not isinstance(data, str):
         return _from_records(verb, data, schema)
     try:
+        # pandas shares its memory with Polars: what the user changes later must not change here.
+        data = data.copy() if isinstance(data, pd.DataFrame) else data
         frame: pl.DataFrame = nw.from_native(data, eager_only=True).to_polars()
     except TypeError:
         raise DataError(f"{verb}: cannot take rows from {type(data).__name__}; give dicts or a DataFrame.") from None
@@ -121,7 +132,9 @@ def _column(verb: str, name: str, values: Any, schema: pl.Schema | None) -> pl.S
     values = values if isinstance(values, pl.Series) else list(values)
     if isinstance(wanted, pl.Datetime) and any(isinstance(v, str) for v in values):
         return pl.Series(name, [_parsed(verb, name, v, wanted) for v in values], wanted)
-    return pl.Series(name, values, strict=True) if wanted is None else _strict(name, values, wanted)
+    if wanted is None or wanted.is_temporal():
+        return pl.Series(name, values, strict=True)
+    return _strict(name, values, wanted)
 
 
 def _strict(name: str, values: Any, wanted: pl.DataType) -> pl.Series:
@@ -132,7 +145,11 @@ def _strict(name: str, values: Any, wanted: pl.DataType) -> pl.Series:
 
 
 def _cast(column: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Return a column in another type; a TypeError rather than a number without its fraction or a time without its hour."""
+    """Return a column in another type; a TypeError where a number would lose its fraction or a time its hour."""
+    if (column.dtype.is_temporal() and dtype.is_numeric()) or (column.dtype.is_numeric() and dtype.is_temporal()):
+        raise TypeError(f"{column.dtype} is no {dtype}")
+    if column.dtype == pl.String() and dtype == pl.Date():
+        return column.str.to_date("%Y-%m-%d")
     cast = column.cast(dtype, strict=True)
     lost = column.head(0) if _is_exact(column.dtype, dtype) else column.filter(cast.cast(column.dtype) != column)
     if len(lost):
@@ -143,7 +160,7 @@ def _cast(column: pl.Series, dtype: pl.DataType) -> pl.Series:
 def _is_exact(old: pl.DataType, new: pl.DataType) -> bool:
     if isinstance(old, pl.Datetime):
         return new != pl.Date()
-    return not old.is_numeric() or (old.is_float() and new.is_float()) or not (new.is_numeric() or new == pl.Boolean())
+    return not (old.is_float() and new.is_integer()) and not (old.is_numeric() and new == pl.Boolean())
 
 
 def _parsed(verb: str, name: str, value: Any, wanted: pl.Datetime) -> Any:
@@ -158,7 +175,8 @@ def _parsed(verb: str, name: str, value: Any, wanted: pl.Datetime) -> Any:
     if wanted.time_zone is None and at.tzinfo is not None:
         if at.utcoffset():
             raise DataError(
-                f"{verb}: column {name!r} holds {value!r} with an offset, and has no time zone; declare it 'datetime[UTC]'."
+                f"{verb}: column {name!r} holds {value!r} with an offset, and has no time zone; "
+                "declare it 'datetime[UTC]'."
             )
         return at.replace(tzinfo=None)
     if wanted.time_zone is not None and at.tzinfo is None:

@@ -8,6 +8,7 @@ import time as _time
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import polars as pl
 
 from streamnb.errors import PlanError
@@ -122,6 +123,16 @@ class Window:
         """Return the start of the last window that holds ``time`` (microseconds)."""
         shifted = time - self.start if self.start else time
         return time - shifted % self.slide
+
+    def each(self, rows: pl.DataFrame, time: pl.Expr, start: str) -> pl.DataFrame:
+        """Return rows in their order, once for each of their windows, the earliest first; ``start`` is its start.
+
+        A row with a null time is in no window.
+        """
+        back = pl.Series(np.tile(np.arange(self.overlap)[::-1] * self.slide, len(rows)))
+        copies = rows[np.repeat(np.arange(len(rows)), self.overlap)]
+        at = time.to_physical()
+        return copies.with_columns((self.last_start(at) - back).alias(start)).filter(pl.col(start) + self.size > at)
 
     def __str__(self) -> str:
         slide = "" if self.slide == self.size else f" every {spell(self.slide)}"

@@ -118,7 +118,8 @@ EVERY = {
     "spread": ("var", "x"), "deviation": ("std", "v"), "head": ("first", "v"), "tail": ("last", "v"),
     "some": ("first_known", "k"), "other": ("last_known", "x"), "kinds": ("count_distinct", "v"),
     "about": ("approx_count_distinct", "v"), "list": ("collect_list", "v"), "set": ("collect_set", "v"),
-    "at_least": ("min_by", "k", "x"), "at_most": ("max_by", "v", "ts"), "middle": ("quantile", "v"), "own": ("span", "v"),
+    "at_least": ("min_by", "k", "x"), "at_most": ("max_by", "v", "ts"),
+    "middle": ("quantile", "v"), "own": ("span", "v"),
 }  # fmt: skip
 ANY_ORDER = {"n": ("rows",), "total": ("sum", "v"), "average": ("mean", "x"), "set": ("collect_set", "v")}
 
@@ -240,7 +241,7 @@ PROGRAMS: list[Program] = [
     ),
     Program(
         "filter of the event time",
-        lambda f: count(f.with_watermark("ts", "3s").filter(sn.col("ts") < sn.lit((EPOCH + pd.Timedelta("40s"))))),
+        lambda f: count(f.with_watermark("ts", "3s").filter(sn.col("ts") < sn.lit(EPOCH + pd.Timedelta("40s")))),
         lambda: Twin([[Mark("ts", "3s"), Each(early), counted()]]),
     ),
     Program(

@@ -1,7 +1,8 @@
 """Play: a test as a story. Give rows, expect rows; when it fails, the whole story is told with an arrow where it broke.
 
 Rows are tables of text, cells apart by blanks. `00:07` is a minute and a second of one hour of 2026, `-` is null,
-`true` is true, `1,2` a list and `[]` an empty one. An expected table may name some of the columns; its rows come in any order.
+`true` is true, `1,2` a list and `[]` an empty one. An expected table may name some of the columns; its rows come in any
+order.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _parsed(cell: str, dtype: Any) -> Any:
     if isinstance(dtype, pl.List):
         return [] if cell == "[]" else [_parsed(part, dtype.inner) for part in cell.split(",")]
     if isinstance(dtype, pl.Datetime):
-        return at(cell) if dtype.time_zone is None else at(cell).replace(tzinfo=dt.timezone.utc)
+        return at(cell) if dtype.time_zone is None else at(cell).replace(tzinfo=dt.UTC)
     if isinstance(dtype, pl.Boolean):
         return cell == "true"
     return int(cell) if dtype.is_integer() else float(cell) if dtype.is_float() else cell
@@ -64,7 +65,7 @@ def cell(value: Any) -> str:
     if isinstance(value, list | pl.Series):
         return ",".join(map(cell, value)) or "[]"
     if isinstance(value, dt.datetime):
-        return value.astimezone(dt.timezone.utc).replace(tzinfo=None).isoformat() if value.tzinfo else value.isoformat()
+        return value.astimezone(dt.UTC).replace(tzinfo=None).isoformat() if value.tzinfo else value.isoformat()
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value + 0.0:.9g}" if isinstance(value, float) else str(value)
@@ -116,14 +117,18 @@ class Play:
         """The next batch fails, and says these words."""
 
         def work() -> None:
-            try:
-                self.query.step()
-            except error as raised:
-                assert words in str(raised), f"it says: {raised}"
-            else:
-                raise AssertionError("it does not fail")
+            raised = self._raised(error)
+            assert raised is not None, "it does not fail"
+            assert words in str(raised), f"it says: {raised}"
 
         return self._do(f"fails {error.__name__} {words!r}", work)
+
+    def _raised(self, error: type[BaseException]) -> BaseException | None:
+        try:
+            self.query.step()
+        except error as raised:
+            return raised
+        return None
 
     # -- seeing
 

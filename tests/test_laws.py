@@ -24,7 +24,6 @@ from tests.laws import (
     SCHEMA,
     Batches,
     Program,
-    Row,
     bag,
     everything,
     feed,
@@ -32,7 +31,7 @@ from tests.laws import (
     streams,
     twin_told,
 )
-from tests.oracle import EPOCH, at_once
+from tests.oracle import EPOCH, Groups, Mark, Row, Twin, Windows, at_once
 
 FEW_PROGRAMS = ["limit", "tumbling append", "everything update", "aggregation over aggregation", "union min"]
 every_program = pytest.mark.parametrize("program", PROGRAMS, ids=NAMES)
@@ -73,7 +72,7 @@ def final(query: Query) -> list[tuple[str, ...]]:
 @every_program
 @settings(max_examples=10)
 @given(data=st.data(), idle=st.booleans())
-def test_every_batch_is_as_the_oracle_says(program: Program, data: st.DataObject, idle: bool) -> None:
+def test_every_batch_is_as_the_oracle_says(program: Program, data: st.DataObject, *, idle: bool) -> None:
     sources = program.sources()
     query, twin = program.open(sources), program.twin()
     for batch in a_stream(data, program):
@@ -99,6 +98,24 @@ def test_collect_is_the_query_over_a_table(program: Program, data: st.DataObject
     frame = program.on(sources)
     got = pl.from_pandas(frame.collect(), schema_overrides=frame.node.schema)
     assert bag(got.to_dicts(), got.columns) == bag(at_once(program.twin(), *table), got.columns)
+
+
+def test_the_flights_of_the_storm_are_as_the_oracle_says() -> None:
+    flights = sn.data.landings("JFK", "2013-02-08").with_watermark("dep", "3 hours")
+    query = flights.group_by(sn.window("dep", "1 hour")).agg(n=sn.count()).query().run()
+    twin = Twin([[Mark("dep", "3h"), Groups("append", (), {"n": ("rows",)}, Windows("dep", "1h"))]])
+    all_flights = sn.data.flights()
+    storm = (all_flights["origin"] == "JFK") & (all_flights["sched_dep"].dt.normalize() == pd.Timestamp("2013-02-08"))
+    table = all_flights[storm].dropna(subset=["arr"])
+    for _, batch in table.sort_values("arr", kind="stable").groupby(table["arr"].dt.ceil("30min")):
+        twin.batch(batch.to_dict("records"))
+    twin.idle()
+    columns = ["window_start", "window_end", "n"]
+    batches = zip(query.trace, twin.told, strict=True)
+    assert all(bag(trace.emitted.to_dicts(), columns) == bag(told.rows, columns) for trace, told in batches)
+    assert [trace.watermark for trace in query.trace] == [told.watermark for told in twin.told]
+    assert sorted(query.late["flight_id"]) == sorted(row["flight_id"] for told in twin.told for row in told.dropped)
+    assert (query.result["n"].sum(), len(query.late), query.state["n"].sum()) == (98, 23, 24)
 
 
 # -- batches
@@ -131,7 +148,9 @@ def sorted_in_time(batches: Batches) -> Batches:
     """Return the same rows, each input's in order of time over all its batches."""
     tables = [sorted((row for table in tables for row in table), key=_time) for tables in zip(*batches, strict=True)]
     size = len(batches)
-    return [tuple(table[i * len(table) // size : (i + 1) * len(table) // size] for table in tables) for i in range(size)]
+    return [
+        tuple(table[i * len(table) // size : (i + 1) * len(table) // size] for table in tables) for i in range(size)
+    ]
 
 
 def _time(row: Row) -> Any:
@@ -163,7 +182,7 @@ def pending(program: Program, query: Query, columns: list[str]) -> list[tuple[st
 @every_program
 @given(data=st.data(), idle=st.booleans())
 def test_rewinding_and_stepping_again_is_as_if_nothing_had_been(
-    program: Program, data: st.DataObject, idle: bool
+    program: Program, data: st.DataObject, *, idle: bool
 ) -> None:
     batches = a_stream(data, program)
     query = played(program, batches, idle=idle)
@@ -226,7 +245,7 @@ def again(work: Callable[[], Any]) -> None:
 @every_program
 @given(data=st.data(), error=ERRORS, at=st.integers(0, 5), idle=st.booleans())
 def test_a_sink_that_fails_is_as_if_it_had_not(
-    program: Program, data: st.DataObject, error: type[BaseException], at: int, idle: bool
+    program: Program, data: st.DataObject, error: type[BaseException], at: int, *, idle: bool
 ) -> None:
     batches, sources = a_stream(data, program), program.sources()
     query = insisted(program.open(sources, sink=Trip(error("now"), at)), sources, batches, idle=idle)
@@ -236,7 +255,7 @@ def test_a_sink_that_fails_is_as_if_it_had_not(
 @those(lambda program: program.name in FEW_PROGRAMS)
 @given(data=st.data(), error=ERRORS, at=st.integers(0, 5), idle=st.booleans())
 def test_a_function_that_fails_is_as_if_it_had_not(
-    program: Program, data: st.DataObject, error: type[BaseException], at: int, idle: bool
+    program: Program, data: st.DataObject, error: type[BaseException], at: int, *, idle: bool
 ) -> None:
     batches = a_stream(data, program)
 
@@ -254,7 +273,7 @@ def interrupted(after: int) -> Iterator[list[int]]:
     """Raise KeyboardInterrupt at the ``after``-th line of streamnb that runs; yields how many lines are left."""
     left, home = [after], str(Path(sn.__file__).parent)
 
-    def line(frame: FrameType, event: str, _: Any) -> Any:
+    def line(_: FrameType, event: str, __: Any) -> Any:
         if event == "line":
             left[0] -= 1
             if left[0] == 0:
@@ -262,7 +281,7 @@ def interrupted(after: int) -> Iterator[list[int]]:
         return line
 
     before = sys.gettrace()
-    sys.settrace(lambda frame, event, _: line if frame.f_code.co_filename.startswith(home) else None)
+    sys.settrace(lambda frame, *_: line if frame.f_code.co_filename.startswith(home) else None)
     try:
         yield left
     finally:
@@ -270,7 +289,8 @@ def interrupted(after: int) -> Iterator[list[int]]:
 
 
 ROWS = [
-    {"ts": EPOCH + pd.Timedelta(seconds=s), "k": "ab"[s % 2], "v": s, "x": s / 4, "l": [s]} for s in (9, 4, 12, 3, 20, 7)
+    {"ts": EPOCH + pd.Timedelta(seconds=s), "k": "ab"[s % 2], "v": s, "x": s / 4, "l": [s]}
+    for s in (9, 4, 12, 3, 20, 7)
 ]
 LINES = 10_000
 

@@ -84,7 +84,7 @@ def test_what_a_failed_batch_wrote_is_forgotten_with_it():
 
 
 def test_groups_that_share_a_hash_are_kept_apart(monkeypatch):
-    monkeypatch.setattr(Shelf, "_group_hash", lambda self, rows: pl.Series([7] * len(rows), dtype=pl.UInt64).to_numpy())
+    monkeypatch.setattr(Shelf, "_group_hash", lambda _, rows: pl.Series([7] * len(rows), dtype=pl.UInt64).to_numpy())
     shelf = Shelf({"g": pl.String(), "k": pl.Int64()}, ["g", "k"], ["g"])
     rows = pl.DataFrame({"g": ["a", "b", "a"], "k": [1, 2, 3], EXPIRES: [None] * 3}, schema=shelf.schema)
     shelf.upsert(rows)

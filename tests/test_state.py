@@ -144,7 +144,7 @@ KINDS: dict[str, tuple[Any, list[Any]]] = {
     "times": (pl.Datetime("us"), [dt.datetime(1969, 12, 31), dt.datetime(2026, 1, 1, 0, 0, 0, 1), None]),
     "times in a zone": (
         pl.Datetime("us", BERLIN),
-        [dt.datetime(2026, 10, 25, 0, 30, tzinfo=dt.timezone.utc), dt.datetime(2026, 10, 25, 1, 30, tzinfo=dt.timezone.utc), None],
+        [dt.datetime(2026, 10, 25, 0, 30, tzinfo=dt.UTC), dt.datetime(2026, 10, 25, 1, 30, tzinfo=dt.UTC), None],
     ),
     "days": (pl.Date(), [dt.date(1970, 1, 1), dt.date(2026, 2, 28), None]),
 }  # fmt: skip

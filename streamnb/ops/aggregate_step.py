@@ -11,13 +11,13 @@ from streamnb.expressions import plain_column
 from streamnb.ops.folding import FoldStep
 from streamnb.plan import Batch, Opening
 from streamnb.state import EXPIRES
-from streamnb.time import Window
 from streamnb.windows import END, START
 
 if TYPE_CHECKING:
     from streamnb.ops.group_by import GroupBy
 
-ALL = "__all"
+ALL, EACH = "__all", "__start"
+"""The key of the one group that has none; the start of the window that a row is copied for."""
 _SMALL = 5_000
 """Below so many rows Polars' eager path is quicker, above it the lazy one."""
 
@@ -61,7 +61,7 @@ class AggregateStep(FoldStep):
             return rows
         if self._has_null_times(rows):
             rows = rows.filter(self.node.time.is_not_null())
-        return rows if self.window.overlap == 1 else _expanded(rows, self.node.time, self.window)
+        return rows if self.window.overlap == 1 else self.window.each(rows, self.node.time, EACH)
 
     def _has_null_times(self, rows: pl.DataFrame) -> bool:
         name = plain_column(self.node.time)
@@ -80,7 +80,7 @@ class AggregateStep(FoldStep):
 
     def _keys_of(self, rows: pl.DataFrame) -> list[pl.Expr]:
         overlapping = self.window is not None and self.window.overlap > 1
-        return list(({**self.keys, START: pl.col(START)} if overlapping else self.keys).values())
+        return list(({**self.keys, START: pl.col(EACH).alias(START)} if overlapping else self.keys).values())
 
     def _without_late(
         self, partial: pl.DataFrame, rows: pl.DataFrame, batch: Batch
@@ -97,7 +97,8 @@ class AggregateStep(FoldStep):
     def _late_rows(self, rows: pl.DataFrame, late: int) -> pl.DataFrame:
         """Return the rows of late groups, with their windows and by how much they are late."""
         rows = rows.with_columns(self._keys_of(rows)).with_columns(self.expires).filter(pl.col(EXPIRES) <= late)
-        rows = rows.with_columns(late_by=pl.duration(microseconds=late - pl.col(EXPIRES))).drop(EXPIRES)
+        rows = rows.with_columns(late_by=pl.duration(microseconds=late - pl.col(EXPIRES)))
+        rows = rows.drop(EXPIRES, EACH, strict=False)
         if self.window is None:
             return rows
         start = pl.col(START).cast(self.table.schema[START])
@@ -129,15 +130,3 @@ def _group_keys(node: GroupBy) -> dict[str, pl.Expr]:
     if node.window is None:
         return keys
     return {START: node.window.last_start(node.time.to_physical()).alias(START), **keys}
-
-
-def _expanded(rows: pl.DataFrame, time: pl.Expr, window: Window) -> pl.DataFrame:
-    """Return every row once for each of its windows, earliest window first."""
-    last = window.last_start(time.to_physical())
-    copies = [
-        rows.with_columns((last - back * window.slide).alias(START)).filter(
-            pl.col(START) + window.size > time.to_physical()
-        )
-        for back in reversed(range(window.overlap))
-    ]
-    return pl.concat(copies)

@@ -55,7 +55,7 @@ def transform_with_state(
         The column that comes out as event time, so that windows can follow. A row at or behind the watermark there
         fails the query: later steps would drop it.
     output_mode
-        If given, it must be the query's.
+        ``"append"``, ``"update"`` or ``"complete"``. Taken because Spark takes it; the query's is what counts.
 
     State
         A row a value, a row an element, a row a pair, a row a timer; until cleared, or its time to live is over.

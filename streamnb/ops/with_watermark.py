@@ -95,7 +95,7 @@ class WatermarkStep(Step):
 
     def on_batch(self, *batches: Batch) -> Batch:
         (batch,) = batches
-        self.rows, self.set_by = batch.rows, None
+        self.rows = batch.rows
         times = batch.rows[self.node.event_time]
         largest = times.max()
         if largest is not None and self.watermark.observe(self.number, instant(largest), self.node.delay):  # type: ignore[arg-type]

@@ -17,6 +17,8 @@ from streamnb.windows import WindowKey
 if TYPE_CHECKING:
     from streamnb.frame import StreamFrame
 
+_START = "__start"
+
 
 def with_window(self: StreamFrame, key: WindowKey, name: str = "window") -> StreamFrame:
     """Add ``{name}_start`` and ``{name}_end``; what ``select`` and ``with_columns`` make of ``sn.window(…)``.
@@ -72,16 +74,10 @@ class WithWindow(Node):
 class _Step(Step):
     def __init__(self, node: WithWindow) -> None:
         self.node, self.window = node, node.window.window
-        at = node.time.to_physical()
-        self.starts = [self.window.last_start(at) - n * self.window.slide for n in reversed(range(self.window.overlap))]
-        self.holds = [at < start + self.window.size for start in self.starts]
+        edges = zip(node.names, (pl.col(_START), pl.col(_START) + self.window.size), strict=True)
+        self.edges = [edge.cast(node.schema[name]).alias(name) for name, edge in edges]
 
     def on_batch(self, *batches: Batch) -> Batch:
         (batch,) = batches
-        pairs = zip(self.starts, self.holds, strict=True)
-        rows = pl.concat(batch.rows.filter(holds).with_columns(self._columns(start)) for start, holds in pairs)
-        return batch.with_rows(rows)
-
-    def _columns(self, start: pl.Expr) -> list[pl.Expr]:
-        edges = zip(self.node.names, (start, start + self.window.size), strict=True)
-        return [edge.cast(self.node.schema[name]).alias(name) for name, edge in edges]
+        rows = self.window.each(batch.rows, self.node.time, _START)
+        return batch.with_rows(rows.with_columns(self.edges).drop(_START))

@@ -31,7 +31,10 @@ class Files:
     New files are taken in order of modification time, then name. Hidden files, those that begin with ``_`` or end in
     ``.tmp``, ``.part`` or ``.crdownload`` are left alone; move a finished file into place. A file that looks half
     written (a Parquet file without its footer; a text file that does not end in a line break and was changed within the
-    last two seconds) waits. A file that changes after it was taken is a DataError.
+    last two seconds) waits. A file that changes after it was taken is a DataError; one that has been read may go.
+
+    All files have the same columns, in any order; a field that JSON lines leave out is null. A file that differs is a
+    DataError that names it, and the stream waits there.
     """
 
     def __init__(self, pattern: str, schema: Schema | None, files_per_batch: int | None, clock: Clock | None) -> None:
@@ -53,8 +56,10 @@ class Files:
         return microseconds(_load(self._taken[0].path, None)).schema
 
     def _look(self) -> None:
-        known = {seen.path for seen in self._taken}
         paths = [Path(name) for name in glob.glob(self._pattern, recursive=True)]  # noqa: PTH207  the pattern may be absolute
+        known = {seen.path: seen for seen in self._taken}
+        for path in known.keys() & set(paths):
+            self._unchanged(known[path])
         found = [self._seen(path) for path in paths if path not in known and _visible(path)]
         ready = [seen for seen in found if _whole(seen, self._clock.now())]
         self._taken += sorted(ready, key=lambda seen: (seen.modified, seen.path.name))
@@ -81,7 +86,7 @@ class Files:
         self._unchanged(seen)
         rows = _load(seen.path, self.schema)
         missing = [name for name in self.schema if name not in rows.columns]
-        if missing and rows.width:
+        if missing and _format(seen.path) != "json":
             raise DataError(
                 f"from_files: {seen.path} lacks the columns {missing} that other files have; "
                 "give schema= and fill them, or move the file away."
@@ -133,14 +138,14 @@ def _load(path: Path, schema: pl.Schema | None) -> pl.DataFrame:
         if _format(path) == "parquet":
             return pl.read_parquet(path)
         if _format(path) == "json":
-            return pl.read_ndjson(path, schema_overrides=_loose(schema))
-        return pl.read_csv(path, schema_overrides=_loose(schema), try_parse_dates=schema is None)
+            return pl.read_ndjson(path, infer_schema_length=None)
+        if schema is None:
+            return pl.read_csv(path, try_parse_dates=True, infer_schema_length=None)
+        return pl.read_csv(path, schema_overrides=_loose(schema))
     except PolarsError as error:
         raise DataError(f"from_files: cannot read {path}: {error}; mend it or move it away.") from error
 
 
-def _loose(schema: pl.Schema | None) -> dict[str, pl.DataType] | None:
+def _loose(schema: pl.Schema) -> dict[str, pl.DataType]:
     """Read times as text first, so that a bad one is named."""
-    if schema is None:
-        return None
     return {name: pl.String() if isinstance(dtype, pl.Datetime) else dtype for name, dtype in schema.items()}

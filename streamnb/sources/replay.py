@@ -65,6 +65,8 @@ def _cut(
     table: pl.DataFrame, arrival: str | None, every: Duration | None, rows: int | None
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
     """Return where units end, and when: at the first tick of ``every`` at or after their rows arrived."""
+    if every is not None and rows is not None:
+        raise PlanError(f"from_pandas: {every=} and {rows=} are two measures; give one.", code="OPTION_INVALID")
     if every is not None:
         if arrival is None:
             raise PlanError("from_pandas: every= needs arrival=, the column of arrival times.", code="OPTION_INVALID")

@@ -65,6 +65,8 @@ def fold(node: exp.Expr, translate: Translate) -> Fold:
 
 
 def _count(node: exp.Count, translate: Translate) -> Fold:
+    if node.this is None:
+        raise unsupported("COUNT()", "write COUNT(*)")
     if node.expressions:
         raise unsupported(text(node), "count one column")
     if isinstance(node.this, exp.Star | exp.Literal):

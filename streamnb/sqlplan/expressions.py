@@ -12,7 +12,7 @@ import polars as pl
 from sqlglot import exp
 
 from streamnb.expressions import native, outcome
-from streamnb.sqlplan.literals import constant, is_span, is_text, is_time, span
+from streamnb.sqlplan.literals import constant, is_constant, is_span, span
 from streamnb.sqlplan.parse import refusal
 from streamnb.sqlplan.special import SPECIAL
 
@@ -68,8 +68,7 @@ class Translator:
         if kind in _ARITHMETIC and not is_span(node):
             return self._folded(_ARITHMETIC[kind], node)
         if kind in _COMPARISON:
-            answer: nw.Expr = _COMPARISON[kind](*self.compared(node.this, node.expression))
-            return answer
+            return self._compared(_COMPARISON[kind], node.this, node.expression)
         if kind in _OF_ONE and not is_span(node):
             self._one_argument(node)
             return _OF_ONE[kind](self(node.this))
@@ -88,20 +87,34 @@ class Translator:
             node = node.this
             links.append(node.expression)
         first: nw.Expr = self(node.this)
-        return functools.reduce(function, map(self, reversed(links)), first)
+        return functools.reduce(function, map(self._operand, reversed(links)), first)
 
     def _one_argument(self, node: exp.Expr) -> None:
         if any(isinstance(value, exp.Expr) for name, value in node.args.items() if name != "this"):
             raise refusal(node)
 
-    def compared(self, *sides: exp.Expr) -> list[nw.Expr]:
-        """Return what is compared; text beside a time is a time, as in Spark."""
-        like = next((t for t in map(self.time_type, sides) if t is not None), None)
-        return [nw.lit(constant(s, like)) if is_time(s) or is_text(s) else self(s) for s in sides]
+    def _compared(self, function: Callable[[Any, Any], Any], left: exp.Expr, right: exp.Expr) -> nw.Expr:
+        """Compare; text beside a time is a time, as in Spark."""
+        like = self.time_type(left) or self.time_type(right)
+        if not is_constant(left):
+            answer: nw.Expr = function(self(left), self._operand(right, like))
+        else:
+            answer = function(nw.lit(constant(left, like)), self._operand(right, like))
+        return answer
+
+    def _operand(self, node: exp.Expr, like: pl.DataType | None = None) -> Any:
+        """Return the right side of an operator: a constant as it is, as one writes it beside a column."""
+        if is_constant(node):
+            return constant(node, like)
+        return span(node, "sql") if is_span(node) else self(node)
 
     def time_type(self, node: exp.Expr) -> pl.Datetime | None:
         """Return the type of an expression that is a time."""
-        if isinstance(node, exp.Literal) or is_time(node):
+        if is_constant(node):
             return None
-        dtype = outcome("sql", [native(self(node)).alias("it")], self._schema)["it"]
+        dtype = self.dtype(node)
         return dtype if isinstance(dtype, pl.Datetime) else None
+
+    def dtype(self, node: exp.Expr) -> pl.DataType:
+        """Return the type of an expression."""
+        return outcome("sql", [native(self(node)).alias("it")], self._schema)["it"]

@@ -16,18 +16,19 @@ from streamnb.sqlplan.aggregates import fold, is_aggregate
 from streamnb.sqlplan.literals import count_literal
 from streamnb.sqlplan.parse import allow, text, unsupported
 from streamnb.sqlplan.relation import Relation
-from streamnb.sqlplan.scope import Scope
+from streamnb.sqlplan.scope import EDGES, Scope
 from streamnb.sqlplan.windows import is_window, window_key
 from streamnb.windows import END, START, TimeKey
 
-_EDGES = {"start": START, "end": END}
+_TIME = "window_time"
+_OF_A_WINDOW = {START, END, _TIME}
 
 
 class Groups:
     """The groups of a SELECT: ``frame`` has a column for every key and aggregate, ``rewritten`` calls them by name."""
 
     def __init__(self, relation: Relation, select: exp.Select) -> None:
-        self._select = select
+        self._select, self._below = select, relation.scope
         nodes = [self._meant(node) for node in _group_by(select)]
         self._relation = relation if any(self._is_edge(relation, node) for node in nodes) else relation.opened()
         self._names: dict[exp.Expr, str] = {}  # keys that are expressions
@@ -52,15 +53,17 @@ class Groups:
                 raise unsupported(f"GROUP BY {place} of {len(self._select.expressions)} columns", "count from 1")
             chosen: exp.Expr = self._select.expressions[place - 1].unalias()
             return chosen
-        aliased: dict[str, exp.Expr] = {
-            item.alias.lower(): item.unalias() for item in self._select.expressions if item.alias
-        }
-        if isinstance(node, exp.Column) and not node.table and node.name.lower() in aliased:
-            return aliased[node.name.lower()]
-        return node
+        return self._aliased(node) or node
+
+    def _aliased(self, node: exp.Expr) -> exp.Expr | None:
+        """Return the item of SELECT that a name stands for, where it is no column."""
+        if not isinstance(node, exp.Column) or node.table or self._below.has(node):
+            return None
+        items = self._select.expressions
+        return next((item.unalias() for item in items if item.alias and item.alias.lower() == node.name.lower()), None)
 
     def _is_edge(self, relation: Relation, node: exp.Expr) -> bool:
-        return relation.window is not None and isinstance(node, exp.Column) and node.name.lower() in {START, END}
+        return relation.window is not None and isinstance(node, exp.Column) and node.name.lower() in _OF_A_WINDOW
 
     def _taken(self, nodes: list[exp.Expr]) -> list[Expression | TimeKey]:
         keys: list[Expression | TimeKey] = []
@@ -119,29 +122,33 @@ class Groups:
     def outputs(self, item: exp.Expr) -> list[exp.Expr]:
         """Return the columns that an item of SELECT stands for: two for the window, else one."""
         node = item.unalias()
-        bare = isinstance(node, exp.Column) and not node.table and node.name.lower() == "window"
+        if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
+            raise unsupported(f"{text(node)} beside GROUP BY", "name the keys and aggregates")
+        bare = isinstance(node, exp.Column) and not node.table and node.name.lower() in {"window", "session_window"}
         if not is_window(node) and not (bare and START in self._columns):
             return [self.rewritten(item)]
-        edges = {side: self._edge(node, side) for side in _EDGES}
+        edges = {side: self._edge(node, side) for side in EDGES}
         return [exp.alias_(e, f"{item.alias}_{side}", quoted=True) if item.alias else e for side, e in edges.items()]
 
     def _edge(self, node: exp.Expr, edge: str) -> exp.Expr:
         """Return the column of one end of the window that a node is."""
         if is_window(node) and text(node).lower() != self._window:
             raise unsupported(f"{text(node)}, which is not in GROUP BY", "group by it")
-        if edge not in _EDGES:
+        if edge not in EDGES:
             raise unsupported(f"{edge} of a window", "a window has start and end")
-        return _column(_EDGES[edge])
+        return _column(EDGES[edge])
 
     def rewritten(self, part: Any) -> Any:
         """Return a part of the SELECT in which keys and aggregates are columns of ``frame``."""
         return part.transform(self._over_groups)
 
-    def _over_groups(self, node: exp.Expr) -> exp.Expr:
+    def _over_groups(self, node: exp.Expr) -> Any:
         if node in self._aggregates:
             return _column(self._aggregates[node])
         if node in self._names:
             return _column(self._names[node])
+        if isinstance(node, exp.Anonymous) and node.name.lower() == _TIME:
+            return _column(_TIME)
         if isinstance(node, exp.Dot) and is_window(node.this):
             return self._edge(node.this, node.expression.name.lower())
         if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star) and not self._is_output(node):
@@ -151,11 +158,14 @@ class Groups:
     def _is_output(self, node: exp.Column) -> bool:
         return not node.table and node.name in self._aggregates.values()
 
-    def _key_column(self, node: exp.Column) -> exp.Expr:
-        name = (
-            node.name.lower() if node.name.lower() in {START, END, "window_time"} else self._relation.scope.column(node)
-        )
-        return _column(name) if name in self._columns or name == "window_time" else node
+    def _key_column(self, node: exp.Column) -> Any:
+        if START in self._columns and node.name.lower() in _OF_A_WINDOW:
+            return _column(node.name.lower())
+        meant = self._aliased(node)
+        if meant is not None:
+            return self.rewritten(meant)
+        name = self._relation.scope.column(node)
+        return _column(name) if name in self._columns else node
 
 
 class _GroupScope(Scope):

@@ -13,7 +13,7 @@ from sqlglot import exp
 from streamnb.expressions import all_of
 from streamnb.ops.join import Between, between
 from streamnb.sqlplan.literals import is_span, span
-from streamnb.sqlplan.parse import allow, text, unsupported
+from streamnb.sqlplan.parse import allow, unsupported
 from streamnb.sqlplan.relation import Relation, Table
 from streamnb.sqlplan.scope import Names, Scope
 
@@ -30,15 +30,13 @@ def joined(left: Relation, right: Relation | Table, join: exp.Join) -> Relation:
     sides = _Sides(left, other, _how(join))
     if join.args.get("using"):
         return sides.on_names([name.name for name in join.args["using"]])
-    if join.args.get("on") is None:
-        raise unsupported(f"a join without ON: {text(join)}", "join by equal columns, ON a.id = b.id")
-    return sides.on_condition(join.args["on"])
+    return sides.on_condition(join.args.get("on") or exp.true())
 
 
 def _how(join: exp.Join) -> str:
     if join.kind in {"SEMI", "ANTI"} and join.side in {"", "LEFT"}:
         return join.kind.lower()
-    if join.kind not in {"", "INNER", "OUTER"}:
+    if join.kind not in {"", "INNER", "OUTER"} or join.side not in {"", "LEFT", "RIGHT", "FULL"}:
         raise unsupported(
             f"{join.side} {join.kind} JOIN".strip(), "use INNER, LEFT, RIGHT, FULL, LEFT SEMI or LEFT ANTI"
         )

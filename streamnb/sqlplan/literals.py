@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 from sqlglot import exp
@@ -45,10 +46,9 @@ def time_literal(written: str, like: pl.DataType | None = None) -> dt.datetime:
         raise PlanError(
             f"sql: {written!r} is not a time; write TIMESTAMP '2013-02-08 17:28:00'.", code="EXPRESSION_INVALID"
         ) from None
-    zoned = isinstance(like, pl.Datetime) and like.time_zone is not None
-    if zoned and at.tzinfo is None:
-        return at.replace(tzinfo=dt.UTC)
-    return at if zoned or at.tzinfo is None else at.astimezone(dt.UTC).replace(tzinfo=None)
+    if isinstance(like, pl.Datetime) and like.time_zone is not None:
+        return (at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at).astimezone(ZoneInfo(like.time_zone))
+    return at if at.tzinfo is None else at.astimezone(dt.UTC).replace(tzinfo=None)
 
 
 def constant(node: exp.Expr, like: pl.DataType | None = None) -> Any:
@@ -75,6 +75,11 @@ def count_literal(node: exp.Expr, what: str) -> int:
     if not (isinstance(node, exp.Literal) and node.is_int):
         raise unsupported(f"{what} {text(node)}", "write a whole number")
     return int(node.name)
+
+
+def is_constant(node: exp.Expr) -> bool:
+    """Tell whether a node is a number, text or a time."""
+    return isinstance(node, exp.Literal) or is_time(node)
 
 
 def is_text(node: exp.Expr) -> bool:

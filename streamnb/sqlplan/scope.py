@@ -15,7 +15,8 @@ from streamnb.expressions import window_time
 from streamnb.sqlplan.expressions import Translator
 from streamnb.windows import END, START
 
-_EDGES = {"start": START, "end": END}
+EDGES = {"start": START, "end": END}
+_WINDOWS = {"window", "session_window"}
 
 Names = Mapping[str, Mapping[str, str]]
 """For every table, by the name of each of its columns, the column of the frame."""
@@ -34,18 +35,30 @@ class Scope:
         return Translator(self.schema, self._expression)(node)
 
     def _expression(self, node: exp.Column) -> nw.Expr:
-        if node.name.lower() == "window_time" and "window_time" not in self.schema and END in self.schema:
+        if self.is_window_time(node) or self.is_window(node):
             return window_time()
         return nw.col(self.column(node))
+
+    def is_window_time(self, node: exp.Column) -> bool:
+        """Tell whether a name means the time of a windowed row."""
+        return END in self.schema and node.name.lower() == "window_time" and not self.has(node)
+
+    def is_window(self, node: exp.Column) -> bool:
+        """Tell whether a name means the window of a row, which is two columns; as a time, it is that of the row."""
+        return END in self.schema and not node.table and node.name.lower() in _WINDOWS and not self.has(node)
 
     def column(self, node: exp.Column) -> str:
         """Return the column that a name means, such as ``origin``, ``flights.origin`` or ``window.start``."""
         name, table = node.name, node.table
-        if table.lower() == "window" and name.lower() in _EDGES and lookup(self.names, table) is None:
-            return _EDGES[name.lower()]
+        if table.lower() in _WINDOWS and name.lower() in EDGES and lookup(self.names, table) is None:
+            return EDGES[name.lower()]
         if self.windowed and name.lower() in {START, END}:
             return name.lower()
         return self._of(table, name) if table else self._anywhere(name)
+
+    def has(self, node: exp.Column) -> bool:
+        """Tell whether a name means a column of a table."""
+        return any(lookup(columns, node.name) for columns in self.names.values())
 
     def _of(self, table: str, name: str) -> str:
         found: Mapping[str, str] | None = lookup(self.names, table)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import narwhals as nw
 from sqlglot import exp
@@ -13,9 +11,9 @@ from streamnb.frame import StreamFrame
 from streamnb.sqlplan.aggregates import is_aggregate
 from streamnb.sqlplan.groups import Groups
 from streamnb.sqlplan.literals import count_literal
+from streamnb.sqlplan.output import Output
 from streamnb.sqlplan.parse import allow, text, unsupported
 from streamnb.sqlplan.relation import Relation, Sources
-from streamnb.sqlplan.scope import Scope
 from streamnb.sqlplan.sources import from_clause
 from streamnb.sqlplan.windows import is_window, window_key
 from streamnb.windows import END, START, WindowKey
@@ -44,6 +42,8 @@ def _with_queries(query: exp.Query, sources: Sources) -> Sources:
         return sources
     allow(given, "expressions")
     for one in given.expressions:
+        if one.args["alias"].columns:
+            raise unsupported(f"column names in {one.alias}(…)", "name columns with AS in its SELECT")
         sources = {**sources, one.alias: frame_of(one.this, sources)}
     return sources
 
@@ -54,8 +54,8 @@ def _union(query: exp.Union, sources: Sources) -> StreamFrame:
     names, theirs = list(left.node.schema), list(right.node.schema)
     if names != theirs and len(names) == len(theirs):
         right = right.select(*(nw.col(b).alias(a) for a, b in zip(names, theirs, strict=True)))
-    frame = left.union(right)
-    return _ordered(frame.distinct() if query.args.get("distinct") else frame, query)
+    output = Output.of(left.union(right))
+    return _limited(output.finished(_order(query), distinct=bool(query.args.get("distinct"))), query)
 
 
 def _select(select: exp.Select, sources: Sources) -> StreamFrame:
@@ -67,9 +67,8 @@ def _select(select: exp.Select, sources: Sources) -> StreamFrame:
         relation = replace(relation, frame=relation.frame.filter(relation.scope.translate(where.this)))
     if _is_grouped(select):
         groups = Groups(relation, select)
-        output = Output(
-            groups.frame, groups.scope, [out for item in select.expressions for out in groups.outputs(item)]
-        )
+        items = [out for item in select.expressions for out in groups.outputs(item)]
+        output = Output(groups.frame, groups.scope, items)
         order = [groups.rewritten(key) for key in _order(select)]
     else:
         output, order = _plain(select, relation), _order(select)
@@ -82,8 +81,8 @@ def _is_edge(column: exp.Column, relation: Relation) -> bool:
 
 
 def _is_grouped(select: exp.Select) -> bool:
-    parts = [*select.expressions, *(having.this for having in [select.args.get("having")] if having is not None)]
-    return bool(select.args.get("group")) or any(_has_aggregate(part) for part in parts)
+    grouped = select.args.get("group") or select.args.get("having")
+    return bool(grouped) or any(_has_aggregate(part) for part in select.expressions)
 
 
 def _has_aggregate(part: exp.Expr) -> bool:
@@ -118,68 +117,6 @@ def _plain(select: exp.Select, relation: Relation) -> Output:
     return Output(relation.frame, relation.scope, items)
 
 
-@dataclass(frozen=True)
-class Output:
-    """The columns of SELECT over the rows of a frame."""
-
-    frame: StreamFrame
-    scope: Scope
-    items: Sequence[exp.Expr]
-
-    def finished(self, order: Sequence[exp.Ordered], *, distinct: bool) -> StreamFrame:
-        """Return the rows as they come out, in order where that is asked for."""
-        columns = [column for item in self.items for column in self._columns(item)]
-        own = {name for name, _ in columns}
-        above = all(column.name in own and not column.table for key in order for column in key.find_all(exp.Column))
-        frame = self.frame if above else _sorted(self.frame, order, self.scope)
-        frame = _selected(frame, columns)
-        frame = frame.distinct() if distinct else frame
-        return _sorted(frame, order, _scope_of(frame)) if above else frame
-
-    def _columns(self, item: exp.Expr) -> list[tuple[str, nw.Expr | str]]:
-        """Return the names and what they stand for, a column that is handed on as it is by its name."""
-        node = item.unalias()
-        if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
-            return [(name, name) for name in self._all(node)]
-        if isinstance(node, exp.Column) and not self._is_window_time(node):
-            column = self.scope.column(node)
-            return [(item.alias or column, column)]
-        return [(item.alias or _default_name(node), self.scope.translate(node))]
-
-    def _is_window_time(self, node: exp.Column) -> bool:
-        return node.name.lower() == "window_time" and "window_time" not in self.scope.schema
-
-    def _all(self, star: exp.Expr) -> list[str]:
-        table = star.table if isinstance(star, exp.Column) else ""
-        inner = star.this if isinstance(star, exp.Column) else star
-        allow(inner, "except_")
-        left_out = {node.name.lower() for node in inner.args.get("except_") or ()}
-        every = [exp.column(name, table=table) for name in self._names_of(table)] if table else []
-        names = [self.scope.column(column) for column in every] if table else list(self.scope.schema)
-        return [name for name in names if name.lower() not in left_out]
-
-    def _names_of(self, table: str) -> list[str]:
-        known = next((names for name, names in self.scope.names.items() if name.lower() == table.lower()), None)
-        return ["*"] if known is None else list(known)
-
-
-def _default_name(node: exp.Expr) -> str:
-    return "window_time" if isinstance(node, exp.Anonymous) else text(node).lower()
-
-
-def _selected(frame: StreamFrame, columns: Sequence[tuple[str, Any]]) -> StreamFrame:
-    """Select, unless all columns are there in this order."""
-    if [(name, name) for name in frame.node.schema] == list(columns):
-        return frame
-    return frame.select(*(value if value is name else _alias(name, value) for name, value in columns))
-
-
-def _alias(name: str, value: nw.Expr | str) -> nw.Expr | str:
-    if isinstance(value, str):
-        return value if value == name else nw.col(value).alias(name)
-    return value.alias(name)
-
-
 # -- order and limit
 
 
@@ -188,26 +125,6 @@ def _order(query: exp.Query) -> list[exp.Ordered]:
     return [] if order is None else list(order.expressions)
 
 
-def _sorted(frame: StreamFrame, order: Sequence[exp.Ordered], scope: Scope) -> StreamFrame:
-    if not order:
-        return frame
-    for key in order:
-        if bool(key.args.get("nulls_first")) == bool(key.args.get("desc")):
-            raise unsupported(text(key), "nulls are the smallest: first, and last where it is DESC")
-    return frame.sort(
-        *(scope.translate(key.this) for key in order), descending=[bool(k.args.get("desc")) for k in order]
-    )
-
-
-def _ordered(frame: StreamFrame, query: exp.Query) -> StreamFrame:
-    return _limited(_sorted(frame, _order(query), _scope_of(frame)), query)
-
-
 def _limited(frame: StreamFrame, query: exp.Query) -> StreamFrame:
     limit = query.args.get("limit")
     return frame if limit is None else frame.limit(count_literal(limit.expression, "LIMIT"))
-
-
-def _scope_of(frame: StreamFrame) -> Scope:
-    schema = frame.node.schema
-    return Scope(schema, {"": {name: name for name in schema}})

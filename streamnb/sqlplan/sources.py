@@ -35,6 +35,9 @@ def from_clause(select: exp.Select, sources: Sources, build: Build) -> Relation:
         raise unsupported(f"a table that is no stream, {relation.name!r}, first in FROM", "name the stream first")
     for join in joins:
         relation = joined(relation, _table(join.this, sources, build, delays), join)
+    unknown = delays.keys() - {"", *(name.lower() for name in relation.names)}
+    if unknown:
+        raise PlanError(f"sql: no table {min(unknown)!r} in FROM for its WATERMARK.", code="SQL_TABLE_UNKNOWN")
     return relation
 
 

@@ -9,10 +9,20 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+import polars as pl
 from sqlglot import exp
 
 from streamnb.expressions import all_of
-from streamnb.sqlplan.literals import constant, count_literal, date_literal, is_text, is_time, time_literal, written
+from streamnb.sqlplan.literals import (
+    constant,
+    count_literal,
+    date_literal,
+    is_constant,
+    is_text,
+    is_time,
+    time_literal,
+    written,
+)
 from streamnb.sqlplan.parse import refusal, text, unsupported
 
 if TYPE_CHECKING:
@@ -39,6 +49,10 @@ def _cast(to: Translator, node: exp.Cast) -> nw.Expr:
         return nw.lit(date_literal(written(node)))
     if kind not in _TYPES or node.to.expressions:
         raise unsupported(f"the type {text(node.to)}", f"cast to one of {', '.join(sorted(_TYPES))}")
+    if kind.startswith(("TIMESTAMP", "DATE")) and to.dtype(node.this) == pl.String:
+        raise unsupported(
+            f"text as a time, {text(node)}", "call with_columns(at=sn.col(…).str.to_datetime(…)) first"
+        )
     return to(node.this).cast(_TYPES[kind])
 
 
@@ -64,7 +78,7 @@ def _when(to: Translator, test: exp.Expr, then: nw.Expr, otherwise: nw.Expr | No
 def _in(to: Translator, node: exp.In) -> nw.Expr:
     if not node.expressions:
         raise unsupported(f"a query in {text(node)}", "join with how='semi', or write LEFT SEMI JOIN")
-    if all(isinstance(e, exp.Literal) or is_time(e) for e in node.expressions):
+    if all(map(is_constant, node.expressions)):
         like = to.time_type(node.this)
         return to(node.this).is_in([constant(e, like) for e in node.expressions])
     equal = [to(exp.EQ(this=node.this, expression=e)) for e in node.expressions]
@@ -120,8 +134,15 @@ def _starts_with(to: Translator, node: exp.StartsWith) -> nw.Expr:
     return to(node.this).str.starts_with(written(node.expression))
 
 
+def _function(to: Translator, node: exp.Anonymous) -> nw.Expr:
+    if node.name.upper() != "WINDOW_TIME":
+        raise refusal(node)
+    return to(exp.column("window_time"))
+
+
 SPECIAL: Mapping[type[exp.Expr], Callable[[Translator, Any], nw.Expr]] = {
     exp.Literal: _literal,
+    exp.Anonymous: _function,
     exp.Boolean: lambda _, node: nw.lit(node.this),
     exp.Null: lambda *_: nw.lit(None),
     exp.Cast: _cast,

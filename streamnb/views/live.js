@@ -146,6 +146,7 @@ class Picture {
     const manager = new ViewManager([], this.Bokeh.index);
     this.views.set(manager, element);
     await this.fill(manager, element);
+    this.repaint(); // building a view makes the others lay out their legends, which stay empty until painted
     return () => {
       this.views.delete(manager);
       this.empty(manager);
@@ -159,6 +160,12 @@ class Picture {
       const view = await manager.build_view(root);
       view.build(element);
       this.Bokeh.index.add(view);
+    }
+  }
+
+  repaint() {
+    for (const manager of this.views.keys()) {
+      for (const view of manager.roots) view.invalidate_layout?.();
     }
   }
 

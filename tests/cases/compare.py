@@ -105,8 +105,9 @@ def counters(expected: Sequence[Step], got: Sequence[Step]) -> str | None:
 def _counters_differ(theirs: Step, ours: Step) -> str | None:
     if theirs["in"] != ours["in"] and not any(o["op"] in {"limit", "globalLimit"} for o in theirs.get("ops", ())):
         return f"{ours['in']} rows came in, Spark's {theirs['in']}"
-    newest = [side.get("event_time", {}).get("max") for side in (theirs, ours)]  # a null counts as 1970 there, not here
-    if None not in newest and newest[0] != newest[1]:
+    newest = [side.get("event_time", {}).get("max") for side in (theirs, ours)]
+    has_null = theirs.get("event_time", {}).get("min") == EPOCH  # which counts as 1970 in Spark's statistics
+    if None not in newest and newest[0] != newest[1] and not has_null:
         return f"the newest event time is {newest[1]}, Spark's {newest[0]}"
     a, b = theirs.get("ops", []), ours["ops"]
     if [o["total"] for o in a] != [o["total"] for o in b]:

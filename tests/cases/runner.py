@@ -42,7 +42,7 @@ def run(case: Mapping[str, Any], folder: Path, zone: str | None = None) -> list[
 class Play:
     """One case on stage: its sources, its clock, and the query of the moment."""
 
-    def __init__(self, case: Mapping[str, Any], folder: Path, zone: str | None) -> None:
+    def __init__(self, case: Mapping[str, Any], folder: Path, zone: str | None = None) -> None:
         self.case, self.folder, self.zone = case, folder, zone
         self.sources = sources_of(case, zone)
         self.clock = sn.ManualClock()

@@ -30,13 +30,13 @@ def answer(aggregate: Any, *batches: list[dict[str, Any]], keys: tuple[str, ...]
     return query.run().trace[-1].emitted["it"][0]
 
 
-def column(name: str, *batches: list[Any]) -> list[list[dict[str, Any]]]:
+def column(name: str, *batches: Any) -> list[list[dict[str, Any]]]:
     return [[{name: value} for value in batch] for batch in batches]
 
 
-NUMBERS = [[4, None, 1], [], [1, 9], [None], [7]]
+NUMBERS: list[list[Any]] = [[4, None, 1], [], [1, 9], [None], [7]]
 FLAT = pd.Series([value for batch in NUMBERS for value in batch if value is not None])
-FLOATS = [[0.5, None], [2.25, -1.0], [1.0]]
+FLOATS: list[list[Any]] = [[0.5, None], [2.25, -1.0], [1.0]]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_first_and_last_are_null_where_a_null_was() -> None:
     assert answer(sn.last("v", ignore_nulls=True), *batches) == 2
 
 
-NOTHING = [
+NOTHING: list[tuple[Any, Any]] = [
     (sn.count(), 0), (sn.count("v"), 0), (sn.sum("v"), None), (sn.mean("v"), None), (sn.min("v"), None),
     (sn.max("v"), None), (sn.var("v"), None), (sn.std("v"), None), (sn.first("v"), None), (sn.last("v"), None),
     (sn.count_distinct("v"), 0), (sn.approx_count_distinct("v"), 0), (sn.collect_list("v"), []),
@@ -135,9 +135,9 @@ def test_nan_is_the_largest_number() -> None:
     assert math.isnan(answer(sn.sum("x"), *batches))
 
 
-DAY, ZONED = dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
+DAY, ZONED = dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
-OF_ALL_TYPES = {
+OF_ALL_TYPES: dict[str, list[list[Any]]] = {
     "s": [["b", None], ["a"], ["c"]],
     "b": [[True], [False, None], [True]],
     "t": [[DAY + HOUR], [DAY, None], [DAY + 2 * HOUR]],
@@ -168,7 +168,7 @@ def test_lists_are_collected_into_lists_of_lists() -> None:
 
 
 def test_min_by_and_max_by_take_the_first_of_equals_and_skip_nulls() -> None:
-    batches = [
+    batches: list[list[dict[str, Any]]] = [
         [{"s": "none", "v": None}, {"s": "two", "v": 2}, {"s": "one", "v": 1}],
         [{"s": "also one", "v": 1}, {"s": "three", "v": 3}],
         [{"s": "also three", "v": 3}, {"s": None, "v": None}],
@@ -263,19 +263,19 @@ def test_what_is_not_a_number_has_no_sum(name: str, of: str) -> None:
 
 @pytest.mark.parametrize("name", ["sum", "mean", "min", "first", "collect_set"])
 def test_a_column_that_is_not_there(name: str) -> None:
-    with pytest.raises(ColumnNotFoundError, match="agg: no column 'vv'; did you mean 'v'?"):
+    with pytest.raises(ColumnNotFoundError, match=r"agg: no column 'vv'; did you mean 'v'?"):
         sn.stream(sn.MemorySource(SCHEMA)).group_by("k").agg(it=getattr(sn, name)("vv"))
 
 
 @pytest.mark.parametrize("q", [-0.1, 1.1, 50, math.nan])
 def test_a_quantile_outside_of_0_to_1(q: float) -> None:
-    with pytest.raises(PlanError, match=f"quantile: q={q} is outside 0 to 1; ") as error:
+    with pytest.raises(PlanError, match=rf"quantile: q={q} is outside 0 to 1; ") as error:
         sn.quantile("v", q)
     assert error.value.code == "OPTION_INVALID"
 
 
 def test_an_aggregate_of_nothing() -> None:
-    with pytest.raises(PlanError, match="agg: sum.* has nothing to aggregate; ") as error:
+    with pytest.raises(PlanError, match=r"agg: sum.* has nothing to aggregate; ") as error:
         sn.stream(sn.MemorySource(SCHEMA)).group_by("k").agg(it=sn.sum(None))  # type: ignore[arg-type]
     assert error.value.code == "AGGREGATE_INVALID"
 
@@ -284,6 +284,6 @@ def test_ones_own_aggregate_of_an_unknown_type() -> None:
     class Odd(Joined):
         returns = "text"
 
-    with pytest.raises(PlanError, match="agg: the type 'text' is not known; ") as error:
+    with pytest.raises(PlanError, match=r"agg: the type 'text' is not known; ") as error:
         sn.stream(sn.MemorySource(SCHEMA)).group_by("k").agg(it=Odd("v"))
     assert error.value.code == "SCHEMA_INVALID"

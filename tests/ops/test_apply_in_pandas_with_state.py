@@ -1,4 +1,5 @@
 """apply_in_pandas_with_state: plays, and PySpark's rules about timeouts."""
+# ruff: noqa: ARG001, ARG005  a function that is called must take what it is given
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ def idle(key, rows, state):
     return rows_of(key, *state.get)
 
 
-def with_state(frame, fn, state="n bigint", mode="update", timeout="none", out="user string, n bigint"):
+def with_state(frame, fn, *, state="n bigint", mode="update", timeout="none", out="user string, n bigint"):
     return frame.group_by("user").apply_in_pandas_with_state(fn, out, state, mode, timeout)
 
 

@@ -29,7 +29,9 @@ def test_two_names_can_be_swapped() -> None:
 
 
 def test_event_time_keeps_its_mark_under_another_name() -> None:
-    frame = clicks().with_watermark("at", "0s").rename({"at": "when"}).group_by(sn.window("when", "10s")).agg(n=sn.count())
+    frame = (
+        clicks().with_watermark("at", "0s").rename({"at": "when"}).group_by(sn.window("when", "10s")).agg(n=sn.count())
+    )
     Play(frame).give("at \n 00:01").give("at \n 00:11").idle().expect("window_start n \n 00:00 1")
 
 
@@ -47,13 +49,13 @@ def test_bounds_of_a_window_under_other_names_still_end() -> None:
 
 
 def test_a_column_that_is_not_there() -> None:
-    with pytest.raises(ColumnNotFoundError, match="drop: no column 'usr'; did you mean 'user'?"):
+    with pytest.raises(ColumnNotFoundError, match=r"drop: no column 'usr'; did you mean 'user'?"):
         clicks().drop("usr")
-    with pytest.raises(ColumnNotFoundError, match="rename: no column 'who'; the columns are "):
+    with pytest.raises(ColumnNotFoundError, match=r"rename: no column 'who'; the columns are "):
         clicks().rename({"who": "user"})
 
 
 def test_a_name_that_is_taken() -> None:
-    with pytest.raises(PlanError, match="rename: .* gives two columns the name .'n'.; choose another name.") as error:
+    with pytest.raises(PlanError, match=r"rename: .* gives two columns the name .'n'.; choose another name.") as error:
         clicks().rename({"user": "n"})
     assert error.value.code == "COLUMN_DUPLICATE"

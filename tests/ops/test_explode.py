@@ -38,11 +38,11 @@ def test_words_of_a_line_are_counted() -> None:
 
 
 def test_something_that_is_no_list() -> None:
-    with pytest.raises(PlanError, match="explode: 'k' is String, not a list; ") as error:
+    with pytest.raises(PlanError, match=r"explode: 'k' is String, not a list; ") as error:
         lists().explode("k")
     assert error.value.code == "EXPRESSION_INVALID"
 
 
 def test_a_column_that_is_not_there() -> None:
-    with pytest.raises(ColumnNotFoundError, match="explode: no column 'list'; "):
+    with pytest.raises(ColumnNotFoundError, match=r"explode: no column 'list'; "):
         lists().explode("list")

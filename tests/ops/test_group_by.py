@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
@@ -17,7 +19,7 @@ def clicks(delay: str | None = "10s") -> sn.StreamFrame:
     return frame if delay is None else frame.with_watermark("at", delay)
 
 
-def counts(*keys: object, delay: str | None = "10s") -> sn.StreamFrame:
+def counts(*keys: Any, delay: str | None = "10s") -> sn.StreamFrame:
     return clicks(delay).group_by(*keys).agg(n=sn.count())
 
 
@@ -52,7 +54,9 @@ def test_a_row_is_in_every_window_that_slides_over_it() -> None:
 
 def test_a_slide_need_not_divide_the_size() -> None:
     play = Play(counts(sn.window("at", "10s", slide="4s"), delay=None), "update")
-    play.give("at \n 1970-01-01T00:00:08").expect("window_start n \n 1970-01-01 1 \n 1970-01-01T00:00:04 1 \n 1970-01-01T00:00:08 1")
+    play.give("at \n 1970-01-01T00:00:08").expect(
+        "window_start n \n 1970-01-01 1 \n 1970-01-01T00:00:04 1 \n 1970-01-01T00:00:08 1"
+    )
     play.give("at \n 1970-01-01T00:00:11").expect("window_start n \n 1970-01-01T00:00:04 2 \n 1970-01-01T00:00:08 2")
 
 
@@ -149,7 +153,9 @@ def test_append_gives_a_group_once_when_the_watermark_has_passed_it() -> None:
 def test_update_gives_what_a_batch_touched_and_forgets_in_silence() -> None:
     play = Play(counts(sn.window("at", "10s"), "user"), "update").give("at user \n 00:12 ann \n 00:14 bob")
     play.expect("user n \n ann 1 \n bob 1").give("at user \n 00:15 ann").expect("user n \n ann 2")
-    play.give("at user \n 00:31 ann").expect("window_start n \n 00:30 1").idle().expect().state("window_start n \n 00:30 1")
+    play.give("at user \n 00:31 ann").expect("window_start n \n 00:30 1").idle().expect().state(
+        "window_start n \n 00:30 1"
+    )
     play.result("window_start user n \n 00:10 ann 2 \n 00:10 bob 1 \n 00:30 ann 1")
 
 
@@ -181,7 +187,9 @@ def test_a_batch_without_input_runs_when_the_watermark_moved_whatever_the_keys()
 
 
 def test_batches_without_input_can_be_switched_off() -> None:
-    play = Play(counts(sn.window("at", "10s"), delay="0s"), no_data_batches=False).give("at \n 00:12").give("at \n 00:25")
+    play = (
+        Play(counts(sn.window("at", "10s"), delay="0s"), no_data_batches=False).give("at \n 00:12").give("at \n 00:25")
+    )
     play.nothing_to_do().give("at \n 00:26").expect("window_start n \n 00:10 1")
 
 
@@ -249,61 +257,65 @@ def test_a_window_that_does_not_fit_together(window: dict[str, str], words: str)
 
 @pytest.mark.parametrize("size", ["1 month", "2 years"])
 def test_a_window_of_months(size: str) -> None:
-    with pytest.raises(PlanError, match=f"window: '{size}' has months, and a month has no fixed length; ") as error:
+    with pytest.raises(PlanError, match=rf"window: '{size}' has months, and a month has no fixed length; ") as error:
         sn.window("at", size)
     assert error.value.code == "DURATION_INVALID"
 
 
 def test_a_window_of_something_that_is_no_time() -> None:
-    with pytest.raises(PlanError, match="window: 'user' is String, and windows are of datetimes; ") as error:
+    with pytest.raises(PlanError, match=r"window: 'user' is String, and windows are of datetimes; ") as error:
         counts(sn.window("user", "10s"))
     assert error.value.code == "EVENT_TIME_TYPE"
 
 
 def test_two_windows() -> None:
-    with pytest.raises(PlanError, match="two windows in one group_by; ") as error:
+    with pytest.raises(PlanError, match=r"two windows in one group_by; ") as error:
         counts(sn.window("at", "10s"), sn.window("at", "20s"))
     assert error.value.code == "TWO_WINDOWS"
 
 
 def test_a_key_that_is_not_there() -> None:
-    with pytest.raises(ColumnNotFoundError, match="group_by: no column 'usr'; did you mean 'user'?"):
+    with pytest.raises(ColumnNotFoundError, match=r"group_by: no column 'usr'; did you mean 'user'?"):
         counts("usr")
 
 
 def test_a_time_that_is_not_there() -> None:
-    with pytest.raises(ColumnNotFoundError, match="window: no column 'att'; did you mean 'at'?"):
+    with pytest.raises(ColumnNotFoundError, match=r"window: no column 'att'; did you mean 'at'?"):
         counts(sn.window("att", "10s"))
 
 
 def test_one_name_twice() -> None:
-    for frame in (lambda: counts("user", "user"), lambda: counts("n"), lambda: counts(sn.window("at", "1s"), "window_end")):
-        with pytest.raises(PlanError, match="group_by: the names .* stand twice; rename one.") as error:
+    for frame in (
+        lambda: counts("user", "user"),
+        lambda: counts("n"),
+        lambda: counts(sn.window("at", "1s"), "window_end"),
+    ):
+        with pytest.raises(PlanError, match=r"group_by: the names .* stand twice; rename one.") as error:
             frame()
         assert error.value.code == "COLUMN_DUPLICATE"
 
 
 def test_nothing_to_compute() -> None:
-    with pytest.raises(PlanError, match="agg: nothing to compute; ") as error:
+    with pytest.raises(PlanError, match=r"agg: nothing to compute; ") as error:
         clicks().group_by("user").agg()
     assert error.value.code == "AGGREGATE_INVALID"
 
 
 def test_something_that_is_no_aggregate() -> None:
-    with pytest.raises(PlanError, match="agg: n='user' is not an aggregate; ") as error:
+    with pytest.raises(PlanError, match=r"agg: n='user' is not an aggregate; ") as error:
         clicks().group_by("user").agg(n="user")
     assert error.value.code == "AGGREGATE_INVALID"
 
 
 @pytest.mark.parametrize("keys", [("user",), (), (sn.window("at", "5s"),)])
 def test_append_mode_without_a_watermark(keys: tuple[object, ...]) -> None:
-    with pytest.raises(PlanError, match="query: append mode gives .* nothing ever makes it so; ") as error:
+    with pytest.raises(PlanError, match=r"query: append mode gives .* nothing ever makes it so; ") as error:
         counts(*keys, delay=None).query()
     assert error.value.code == "APPEND_WITHOUT_WATERMARK"
 
 
 def test_append_mode_with_a_watermark_on_no_key() -> None:
-    with pytest.raises(PlanError, match="query: append mode") as error:
+    with pytest.raises(PlanError, match=r"query: append mode") as error:
         counts("user").query()
     assert error.value.code == "APPEND_WITHOUT_WATERMARK"
 
@@ -311,12 +323,12 @@ def test_append_mode_with_a_watermark_on_no_key() -> None:
 @pytest.mark.parametrize("mode", ["update", "complete"])
 def test_an_aggregation_over_one_that_changes(mode: str) -> None:
     frame = counts(sn.window("at", "5s"), "user").group_by(sn.window(sn.window_time(), "10s")).agg(n=sn.count())
-    with pytest.raises(PlanError, match="query: an aggregation over an aggregation") as error:
+    with pytest.raises(PlanError, match=r"query: an aggregation over an aggregation") as error:
         frame.query(mode)
     assert error.value.code == "TWO_AGGREGATIONS"
 
 
 def test_complete_mode_without_an_aggregation() -> None:
-    with pytest.raises(PlanError, match="query: complete mode gives out the whole table") as error:
+    with pytest.raises(PlanError, match=r"query: complete mode gives out the whole table") as error:
         clicks().query("complete")
     assert error.value.code == "COMPLETE_WITHOUT_AGGREGATION"

@@ -27,7 +27,7 @@ def test_a_second_limit_counts_what_the_first_lets_through() -> None:
 
 
 def test_rewinding_gives_the_places_back() -> None:
-    play = Play(numbers().limit(3)).give("n \n 1 \n 2").give("n \n 3 \n 4").rewind(0).step().expect("n \n 3")
+    Play(numbers().limit(3)).give("n \n 1 \n 2").give("n \n 3 \n 4").rewind(0).step().expect("n \n 3")
 
 
 def test_it_is_one_counter_of_state() -> None:
@@ -55,12 +55,12 @@ def test_a_table_is_limited_once() -> None:
 
 @pytest.mark.parametrize("n", [-1])
 def test_no_number_of_rows(n: int) -> None:
-    with pytest.raises(PlanError, match=f"limit: {n} is not a number of rows; ") as error:
+    with pytest.raises(PlanError, match=rf"limit: {n} is not a number of rows; ") as error:
         numbers().limit(n)
     assert error.value.code == "OPTION_INVALID"
 
 
 def test_update_mode() -> None:
-    with pytest.raises(PlanError, match="query: limit has no meaning in update mode; ") as error:
+    with pytest.raises(PlanError, match=r"query: limit has no meaning in update mode; ") as error:
         numbers().limit(3).query("update")
     assert error.value.code == "LIMIT_IN_UPDATE"

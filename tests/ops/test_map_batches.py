@@ -30,7 +30,12 @@ def test_nulls_go_through_as_nulls() -> None:
 
 def test_an_empty_batch_is_a_batch() -> None:
     sizes: list[int] = []
-    play = Play(clicks().map_batches(lambda rows: (sizes.append(len(rows)), rows)[1], CLICKS))
+
+    def measure(rows: pd.DataFrame) -> pd.DataFrame:
+        sizes.append(len(rows))
+        return rows
+
+    play = Play(clicks().map_batches(measure, CLICKS))
     play.give("n").give("n \n 1")
     assert sizes == [0, 1]
 
@@ -72,7 +77,9 @@ def test_its_exception_names_the_node_the_batch_and_the_rows() -> None:
         return rows[["amount"]]
 
     play = Play(clicks().map_batches(spill, CLICKS)).add("n \n 1 \n 2")
-    with pytest.raises(QueryError, match=r"map_batches \(node 2\) failed on batch 0, 2 rows: KeyError .*columns") as error:
+    with pytest.raises(
+        QueryError, match=r"map_batches \(node 2\) failed on batch 0, 2 rows: KeyError .*columns"
+    ) as error:
         play.query.step()
     assert isinstance(error.value.__cause__, KeyError)
 
@@ -80,7 +87,7 @@ def test_its_exception_names_the_node_the_batch_and_the_rows() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda rows: None, "map_batches: cannot take rows from NoneType; "),
+        (lambda _: None, "map_batches: cannot take rows from NoneType; "),
         (lambda rows: rows.assign(more=1), "map_batches: columns .'more'. are not in the schema "),
         (lambda rows: rows.assign(n="many"), "map_batches: column 'n' should be Int64 and is String"),
         (lambda rows: rows.assign(n=1.5), "map_batches: column 'n' should be Int64 and is Float64"),
@@ -93,6 +100,6 @@ def test_an_answer_that_does_not_fit_the_schema(answer: object, words: str) -> N
 
 
 def test_a_type_that_does_not_exist() -> None:
-    with pytest.raises(PlanError, match="map_batches: the type 'integer' is not known; ") as error:
+    with pytest.raises(PlanError, match=r"map_batches: the type 'integer' is not known; ") as error:
         clicks().map_batches(doubled, {"n": "integer"})
     assert error.value.code == "SCHEMA_INVALID"

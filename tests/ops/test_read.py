@@ -12,9 +12,8 @@ from tests.play import Play
 class Countdown:
     """A source as a user writes it: 3, 2, 1 and no more; all that is there is one unit."""
 
-    schema = {"n": "int64"}
-
     def __init__(self) -> None:
+        self.schema = {"n": "int64"}
         self.done: list[int] = []
 
     def latest(self) -> int:
@@ -42,8 +41,8 @@ def test_a_source_with_nothing_in_it_yet() -> None:
 
 def test_a_source_that_breaks_its_promise() -> None:
     source = Countdown()
-    source.read = lambda start, end: [{"n": "three"}]  # type: ignore[method-assign, assignment, return-value]
-    with pytest.raises(DataError, match="read .*Countdown.*: "):
+    source.read = lambda *_: [{"n": "three"}]  # type: ignore[method-assign]
+    with pytest.raises(DataError, match=r"read .*Countdown.*: "):
         sn.stream(source).query().step()
 
 
@@ -51,11 +50,11 @@ def test_a_source_that_fails_is_asked_again() -> None:
     source, reading = Countdown(), Countdown().read
     play = Play(sn.stream(source))
 
-    def broken(start: int | None, end: int) -> list[dict[str, int]]:
+    def broken(*_: object) -> list[dict[str, int]]:
         source.read = reading  # type: ignore[method-assign]
         raise OSError("the line is down")
 
-    source.read = broken  # type: ignore[method-assign]
+    source.read = broken  # type: ignore[assignment, method-assign]
     play.fails(OSError, "the line is down").step().expect("n \n 3 \n 2 \n 1").batches(1)
 
 

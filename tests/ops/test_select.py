@@ -85,24 +85,24 @@ def test_a_result_that_loses_its_key_keeps_every_version() -> None:
 
 @pytest.mark.parametrize("verb", ["select", "with_columns"])
 def test_a_column_that_is_not_there(verb: str) -> None:
-    with pytest.raises(ColumnNotFoundError, match=f"{verb}: no column 'usr'; did you mean 'user'?"):
+    with pytest.raises(ColumnNotFoundError, match=rf"{verb}: no column 'usr'; did you mean 'user'?"):
         getattr(clicks(), verb)(name=sn.col("usr"))
 
 
 @pytest.mark.parametrize("verb", ["select", "with_columns"])
 def test_an_expression_that_does_not_fit_its_column(verb: str) -> None:
-    with pytest.raises(PlanError, match=f"{verb}: the expression fails on columns ") as error:
+    with pytest.raises(PlanError, match=rf"{verb}: the expression fails on columns ") as error:
         getattr(clicks(), verb)(year=sn.col("user").dt.year())
     assert error.value.code == "EXPRESSION_INVALID"
 
 
 def test_nothing_named() -> None:
-    with pytest.raises(PlanError, match="select: no column is named; ") as error:
+    with pytest.raises(PlanError, match=r"select: no column is named; ") as error:
         clicks().select()
     assert error.value.code == "EXPRESSION_INVALID"
 
 
 def test_one_name_twice() -> None:
-    with pytest.raises(PlanError, match="select: ") as error:
+    with pytest.raises(PlanError, match=r"select: ") as error:
         clicks().select("n", n=sn.col("n") + 1)
     assert error.value.code in {"EXPRESSION_INVALID", "COLUMN_DUPLICATE"}

@@ -93,12 +93,14 @@ def test_rows_added_together_are_in_one_batch() -> None:
 @pytest.mark.parametrize("other", [{"at": "datetime"}, {"at": "datetime", "k": "int64"}, {**SCHEMA, "more": "bool"}])
 def test_streams_with_other_columns(other: dict[str, str]) -> None:
     left, right = sn.stream(sn.MemorySource(SCHEMA)), sn.stream(sn.MemorySource(other))
-    with pytest.raises(PlanError, match="union: the two streams differ in columns .*; select the same columns") as error:
+    with pytest.raises(
+        PlanError, match=r"union: the two streams differ in columns .*; select the same columns"
+    ) as error:
         left.union(right)
     assert error.value.code == "SCHEMA_MISMATCH"
 
 
 def test_a_policy_that_does_not_exist() -> None:
-    with pytest.raises(PlanError, match="query: watermark_policy='mean' is not known; ") as error:
+    with pytest.raises(PlanError, match=r"query: watermark_policy='mean' is not known; ") as error:
         sn.stream(sn.MemorySource(SCHEMA)).query(watermark_policy="mean")
     assert error.value.code == "OPTION_INVALID"

@@ -109,7 +109,9 @@ def test_a_month_is_31_days_and_a_year_12_of_them() -> None:
     Play(per_window("1 year 2 months")).give("at \n 2027-03-11").watermark("2026-01-01")
 
 
-@pytest.mark.parametrize("delay", ["interval 10 seconds", "10s", "0.01 ms 9999990 us", dt.timedelta(seconds=10), pd.Timedelta("10s")])
+@pytest.mark.parametrize(
+    "delay", ["interval 10 seconds", "10s", "0.01 ms 9999990 us", dt.timedelta(seconds=10), pd.Timedelta("10s")]
+)
 def test_a_delay_is_spelled_in_many_ways(delay: str) -> None:
     Play(per_window(delay)).give("at \n 00:30").watermark("00:20")
 
@@ -127,11 +129,25 @@ def test_a_column_with_a_zone_has_a_watermark_in_that_zone(zone: str) -> None:
     assert str(query.watermark.tz) == zone
 
 
+def test_of_an_hour_that_comes_twice_the_later_one_counts() -> None:
+    source = sn.MemorySource({"at": "datetime[Europe/Berlin]"})
+    query = sn.stream(source).with_watermark("at", "0s").group_by("at").agg(n=sn.count()).query()
+    source.add([{"at": "2026-10-25T00:30+00:00"}, {"at": "2026-10-25T01:30+00:00"}])
+    query.step()
+    assert query.watermark == pd.Timestamp("2026-10-25 01:30", tz="UTC")
+
+
 def test_an_hour_that_comes_twice_in_autumn_is_two_hours() -> None:
     source = sn.MemorySource({"at": "datetime[Europe/Berlin]"})
     frame = sn.stream(source).with_watermark("at", "0s").group_by(sn.window("at", "1 hour")).agg(n=sn.count())
     query = frame.query("update")
-    source.add({"at": pd.date_range("2026-10-25T00:00", "2026-10-25T03:00", freq="20min", tz="UTC").tz_convert("Europe/Berlin")})
+    source.add(
+        {
+            "at": pd.date_range("2026-10-25T00:00", "2026-10-25T03:00", freq="20min", tz="UTC").tz_convert(
+                "Europe/Berlin"
+            )
+        }
+    )
     query.run()
     assert list(query.result["n"]) == [3, 3, 3, 1]
     assert [str(start) for start in query.result["window_start"]] == [
@@ -146,32 +162,34 @@ def test_an_hour_that_comes_twice_in_autumn_is_two_hours() -> None:
 
 
 def test_a_column_that_is_not_there() -> None:
-    with pytest.raises(ColumnNotFoundError, match="with_watermark: no column 'att'; did you mean 'at'?"):
+    with pytest.raises(ColumnNotFoundError, match=r"with_watermark: no column 'att'; did you mean 'at'?"):
         clicks().with_watermark("att", "1s")
 
 
 def test_a_column_that_is_no_time() -> None:
-    with pytest.raises(PlanError, match="with_watermark: 'user' is String, and event time must be a datetime; ") as error:
+    with pytest.raises(
+        PlanError, match=r"with_watermark: 'user' is String, and event time must be a datetime; "
+    ) as error:
         clicks().with_watermark("user", "1s")
     assert error.value.code == "EVENT_TIME_TYPE"
 
 
 @pytest.mark.parametrize("delay", ["-1 seconds", dt.timedelta(seconds=-1)])
 def test_a_negative_delay(delay: str) -> None:
-    with pytest.raises(PlanError, match="with_watermark: a delay of -1 second is negative; ") as error:
+    with pytest.raises(PlanError, match=r"with_watermark: a delay of -1 second is negative; ") as error:
         clicks().with_watermark("at", delay)
     assert error.value.code == "DURATION_INVALID"
 
 
 @pytest.mark.parametrize("delay", ["", "soon", "5", "5 parsecs", "5s and more", 5, None])
 def test_a_delay_that_cannot_be_read(delay: str) -> None:
-    with pytest.raises(PlanError, match="with_watermark: cannot read the duration .*; write it like") as error:
+    with pytest.raises(PlanError, match=r"with_watermark: cannot read the duration .*; write it like") as error:
         clicks().with_watermark("at", delay)
     assert error.value.code == "DURATION_INVALID"
 
 
 def test_a_second_watermark_on_one_stream() -> None:
     twice = clicks().with_watermark("at", "1s").with_watermark("at", "2s")
-    with pytest.raises(PlanError, match="query: with_watermark.'at'. stands above with_watermark.'at'.; ") as error:
+    with pytest.raises(PlanError, match=r"query: with_watermark.'at'. stands above with_watermark.'at'.; ") as error:
         twice.query()
     assert error.value.code == "WATERMARK_REDEFINED"

@@ -41,7 +41,7 @@ def test_update_replaces_the_row_of_a_key(source, tmp_path):
 
 def test_update_without_a_key_is_refused(source, tmp_path):
     source.add([{"key": "a", "value": 1}])
-    with pytest.raises(sn.PlanError, match="key="):
+    with pytest.raises(sn.PlanError, match=r"key="):
         counted(source).query("update", sink=sn.sinks.SQLite(tmp_path / "db", "t")).run()
 
 
@@ -78,7 +78,7 @@ def test_a_sink_that_was_wiped_is_noticed(source, tmp_path):
     sn.stream(source).query(sink=sink, checkpoint=tmp_path / "ckpt").run().stop()
     (tmp_path / "db").unlink()
     source.add([{"key": "b", "value": 2}])
-    with pytest.raises(sn.QueryError, match="holds nothing"):
+    with pytest.raises(sn.QueryError, match=r"holds nothing"):
         sn.stream(source).query(sink=sink, checkpoint=tmp_path / "ckpt").run()
 
 
@@ -91,7 +91,7 @@ def test_an_older_run_is_fenced(source, tmp_path):
     zombie = sn.sinks.SQLite(tmp_path / "db", "t")
     zombie.open(read(tmp_path / "db", "SELECT query FROM _streamnb_ledger")[0][0], 0)
     source.add([{"key": "c", "value": 3}])
-    with pytest.raises(sn.QueryError, match="run 1 of this query writes here now"):
+    with pytest.raises(sn.QueryError, match=r"run 1 of this query writes here now"):
         zombie.write_polars(2, source.read(2, 3), "append")
     assert len(read(tmp_path / "db")) == 2
 

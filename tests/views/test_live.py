@@ -223,7 +223,12 @@ def test_a_late_view_gets_the_newest_and_the_first_view_loses_nothing(live, sour
     source.stream({"x": [2.0], "y": [2.0]})
     late = Browser(live)
     assert late.columns() == columns(source)
-    live.__dict__["send"] = lambda *message: [page.hear(*message) for page in (first, late)]
+
+    def broadcast(*message: Any) -> None:
+        first.hear(*message)
+        late.hear(*message)
+
+    live.__dict__["send"] = broadcast
     source.stream({"x": [3.0], "y": [3.0]})
     live.flush()
     assert first.columns() == late.columns() == columns(source)

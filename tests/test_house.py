@@ -1,0 +1,100 @@
+"""The house: small modules, documented names, codes that are used, and an import that loads nothing it need not."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import streamnb as sn
+from streamnb.errors import CODES
+
+HOME = Path(sn.__file__).parent
+MODULES = sorted(HOME.rglob("*.py"))
+NAMES = [path.relative_to(HOME).as_posix() for path in MODULES]
+HEAVY = ["bokeh", "ipywidgets", "anywidget", "IPython", "pyspark", "matplotlib", "sklearn"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_a_module_has_at_most_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_a_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text())), "no docstring"
+
+
+@pytest.mark.parametrize("name", sn.__all__)
+def test_a_public_name_is_there_and_explained(name: str) -> None:
+    thing = getattr(sn, name)
+    assert inspect.getdoc(thing) or inspect.ismodule(thing), f"sn.{name} has no docstring"
+
+
+def test_public_names_stand_in_order_and_once() -> None:
+    assert sn.__all__ == sorted(set(sn.__all__))
+
+
+@pytest.mark.parametrize("kind", [sn.StreamFrame, sn.Query, sn.MemorySource, sn.ManualClock, sn.Aggregate])
+def test_every_public_method_is_explained(kind: type) -> None:
+    members = [name for name in dir(kind) if not name.startswith("_")]
+    own = [name for name in members if not inspect.getdoc(getattr(kind, name))]
+    promised = {"now", "latest", "read", "commit", "unit", "schema", "playing", "last_progress", "value"}
+    assert set(own) <= promised
+
+
+def raised_codes() -> set[object]:
+    """Return every code that the package gives an error."""
+    found: set[object] = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
+                found.add(node.value.value)
+            if isinstance(node, ast.FunctionDef):
+                names = [*node.args.args, *node.args.kwonlyargs]
+                defaults = [*node.args.defaults, *node.args.kw_defaults]
+                pairs = zip(names[len(names) - len(defaults) :], defaults, strict=True)
+                found |= {d.value for a, d in pairs if a.arg == "code" and isinstance(d, ast.Constant)}
+    return found
+
+
+def test_every_code_is_raised_and_every_raised_code_is_listed() -> None:
+    assert raised_codes() == set(CODES)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> set[str]:
+    """Return the top packages that a fresh interpreter has loaded after importing streamnb."""
+    code = "import streamnb, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+
+
+@pytest.mark.parametrize("package", HEAVY)
+def test_importing_streamnb_does_not_load(package: str, loaded: set[str]) -> None:
+    assert package not in loaded
+
+
+def with_examples() -> list[str]:
+    modules = [
+        module.name for module in pkgutil.walk_packages([str(HOME)], "streamnb.") if ">>>" in source(module.name)
+    ]
+    return ["streamnb", *modules]
+
+
+def source(name: str) -> str:
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).read_text() if spec is not None and spec.origin is not None else ""
+
+
+@pytest.mark.parametrize("name", with_examples())
+def test_the_examples_of_a_module_run(name: str) -> None:
+    module = importlib.import_module(name)
+    failed, tried = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert (failed, tried > 0) == (0, True)
