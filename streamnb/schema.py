@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 import polars as pl
 from polars.exceptions import PolarsError
@@ -129,6 +130,8 @@ def _column(verb: str, name: str, values: Any, schema: pl.Schema | None) -> pl.S
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise DataError(f"{verb}: column {name!r} is {values!r}, not a list of values; give one row as [{{…}}].")
     wanted = None if schema is None else schema.get(name)
+    if isinstance(values, np.ndarray):
+        values = pl.Series(name, values)
     values = values if isinstance(values, pl.Series) else list(values)
     if isinstance(wanted, pl.Datetime) and any(isinstance(v, str) for v in values):
         return pl.Series(name, [_parsed(verb, name, v, wanted) for v in values], wanted)

@@ -100,8 +100,8 @@ class JoinStep(Step):
 
     def _meet(self, new: _New, other: _Side) -> pl.DataFrame:
         """Match new rows with what the other side has kept; return what comes out of it."""
-        keys = new.rows.select(new.side.keys).cast({k: other.rows.schema[o] for k, o in _pairs(new.side, other)})
-        positions, slots = other.rows.candidates(keys)
+        keys = new.rows.select(pl.col(k).cast(other.rows.schema[o]).alias(o) for k, o in _pairs(new.side, other))
+        positions, slots = other.rows.of(keys)
         there = other.rows.rows(slots).select(other.names.values())
         pairs = new.rows[positions].hstack(there).with_columns(_new=pl.Series(positions), _slot=pl.Series(slots))
         pairs = pairs.filter(*self.matches)

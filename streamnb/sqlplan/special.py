@@ -50,9 +50,7 @@ def _cast(to: Translator, node: exp.Cast) -> nw.Expr:
     if kind not in _TYPES or node.to.expressions:
         raise unsupported(f"the type {text(node.to)}", f"cast to one of {', '.join(sorted(_TYPES))}")
     if kind.startswith(("TIMESTAMP", "DATE")) and to.dtype(node.this) == pl.String:
-        raise unsupported(
-            f"text as a time, {text(node)}", "call with_columns(at=sn.col(…).str.to_datetime(…)) first"
-        )
+        raise unsupported(f"text as a time, {text(node)}", "call with_columns(at=sn.col(…).str.to_datetime(…)) first")
     return to(node.this).cast(_TYPES[kind])
 
 

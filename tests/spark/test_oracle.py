@@ -21,7 +21,7 @@ SAMPLE = (
     "gen_multiwm_02",
     "nulls_dedup_null_is_one_value",
 )
-SEEDS = range(25)
+SEEDS = range(28)
 
 
 @pytest.mark.parametrize("name", SAMPLE)
