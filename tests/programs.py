@@ -260,6 +260,21 @@ def _the_first(rng: random.Random) -> Node:
     return _case(rng, _verb("limit", query, n=rng.randint(1, 4)), "complete", "s")
 
 
+def _state_of_ones_own(rng: random.Random) -> Node:
+    """Return a program with state; its timeouts may come to lie behind the watermark, and then the query fails."""
+    mode = rng.choice(["append", "update"])
+    below = _timed(rng, _verb("filter", _source(), cond=["is_not_null", "t"]))
+    timed, untimed = {"timeout": "event_time", "mode": mode}, {"timeout": "none", "mode": mode}
+    choices: list[Any] = [
+        ("max_event_time", {"delay_s": rng.choice([5, 12]), "time": "t"}, timed),
+        ("event_session", {"gap_s": rng.choice([5, 12]), "time": "t"}, timed),
+        ("running_count", {"reset_at": 3, "emit_on_reset": -1}, untimed),
+        ("sum_until", {"col": "v", "limit": 9}, untimed),
+    ]
+    name, params, how = rng.choice(choices)
+    return _case(rng, _verb("map_groups", below, keys=["k"], program=name, params=params, **how), mode, "s")
+
+
 _SHAPES: tuple[Callable[[random.Random], Node], ...] = (
     _windows,
     _groups,
@@ -275,4 +290,5 @@ _SHAPES: tuple[Callable[[random.Random], Node], ...] = (
     _pairs_counted,
     _duplicates_counted,
     _the_first,
+    _state_of_ones_own,
 )

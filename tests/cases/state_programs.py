@@ -10,13 +10,13 @@ import pandas as pd
 
 import streamnb as sn
 
-_TIMES = {"none": "none", "processing_time": "processing", "event_time": "event"}
+TIMES = {"none": "none", "processing_time": "processing", "event_time": "event"}
 _DDL = {nw.String(): "string", nw.Int64(): "bigint", nw.Float64(): "double", nw.Boolean(): "boolean"}
 
 
 def map_groups(frame: Any, node: Mapping[str, Any]) -> Any:
     """Return the frame of a ``map_groups`` node."""
-    make, returns, remembers = _FUNCTIONS[node["program"]]
+    make, returns, remembers = FUNCTIONS[node["program"]]
     call = make(node.get("params", {}))
     keys = node["keys"]
     names = [*keys, *(column.split()[0] for column in returns.split(", "))]
@@ -29,7 +29,7 @@ def map_groups(frame: Any, node: Mapping[str, Any]) -> Any:
         output_schema=_with_keys(frame, keys, returns),
         state_schema=remembers,
         output_mode=node.get("mode", "update"),
-        timeout=_TIMES[node.get("timeout", "none")],
+        timeout=TIMES[node.get("timeout", "none")],
     )
 
 
@@ -42,7 +42,7 @@ def transform_with_state(frame: Any, node: Mapping[str, Any]) -> Any:
     return frame.group_by(*keys).transform_with_state(
         processor(node.get("params", {}), names),
         output_schema=_with_keys(frame, keys, returns),
-        time_mode=_TIMES[node.get("time_mode", "none")],
+        time_mode=TIMES[node.get("time_mode", "none")],
         output_mode=node.get("mode", "update"),
         **time,
     )
@@ -145,7 +145,7 @@ def _sum_until(params: Mapping[str, Any]) -> Call:
     return call
 
 
-_FUNCTIONS: dict[str, tuple[Callable[[Mapping[str, Any]], Call], str, str]] = {
+FUNCTIONS: dict[str, tuple[Callable[[Mapping[str, Any]], Call], str, str]] = {
     "running_count": (_running_count, "n bigint", "n bigint"),
     "count_processing_timeout": (_count_processing_timeout, "n bigint", "n bigint"),
     "keep_on_timeout": (_keep_on_timeout, "n bigint", "n bigint"),

@@ -48,6 +48,7 @@ def start_spark(folder: Path) -> Any:
         builder = builder.config(name, value)
     builder = builder.config("spark.sql.warehouse.dir", str(folder / "warehouse"))
     builder = builder.config("spark.local.dir", str(folder / "local")).config("spark.pyspark.python", sys.executable)
+    builder = builder.config("spark.executorEnv.PYTHONPATH", str(Path(__file__).parents[2]))
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     return session

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-import threading
+import sys
+from typing import Any
 
 import pytest
 
@@ -77,32 +78,31 @@ OPERATORS = {
 @pytest.fixture(scope="module")
 def spark_s(oracle, tmp_path_factory):
     """Return what every operator of PySpark gives out, as (number of the batch, sorted elements)."""
+    from pyspark.cloudpickle import register_pickle_by_value, unregister_pickle_by_value
     from pyspark.streaming import StreamingContext
 
+    register_pickle_by_value(sys.modules[__name__])  # Spark's workers cannot import a test
     context = oracle.spark.sparkContext
     streaming = StreamingContext(context, 1)
     streaming.checkpoint(str(tmp_path_factory.mktemp("dstream")))
     left, right = (
         streaming.queueStream([context.parallelize(batch, 1) for batch in batches]) for batches in (LEFT, RIGHT)
     )
-    seen: dict[str, list] = {name: [] for name in OPERATORS}
-    times: list = []
-    done = threading.Event()
+    seen: dict[str, list[Any]] = {name: [] for name in OPERATORS}
+    times: list[Any] = []
     for name, (theirs, _) in OPERATORS.items():
         out = seen[name]
         theirs(left, right).foreachRDD(lambda time, rdd, out=out: out.append((time, rdd.collect())))
-
-    def count(time, _):
-        times.append(time)
-        if len(times) >= len(LEFT):
-            done.set()
-
-    left.foreachRDD(count)
+    left.foreachRDD(lambda time, _: times.append(time))
     streaming.start()
     try:
-        assert done.wait(180), f"{len(times)} batches in three minutes"
+        for _ in range(len(LEFT) * 10):
+            if len(times) < len(LEFT):
+                streaming.awaitTerminationOrTimeout(1)
+        assert len(times) >= len(LEFT)
     finally:
         streaming.stop(stopSparkContext=False, stopGraceFully=False)
+        unregister_pickle_by_value(sys.modules[__name__])
     return {
         name: [(round((time - times[0]).total_seconds()), bag(rows)) for time, rows in out]
         for name, out in seen.items()

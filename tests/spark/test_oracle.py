@@ -21,7 +21,7 @@ SAMPLE = (
     "gen_multiwm_02",
     "nulls_dedup_null_is_one_value",
 )
-SEEDS = range(28)
+SEEDS = range(30)
 
 
 @pytest.mark.parametrize("name", SAMPLE)
