@@ -441,16 +441,16 @@ def test_rewinding_while_it_plays(source: sn.MemorySource) -> None:
 
 def test_the_oldest_batches_are_let_go_when_they_weigh_too_much(source: sn.MemorySource) -> None:
     query = counts(source, "1s").query("update")
-    query._history._budget = 2_000
-    for second in range(200):
+    query._history._budget = 1_000
+    for second in range(80):
         feed(source, second)
         query.step()
     first = query._history.first_id
-    assert 0 < first < 199
+    assert 0 < first < 79
     with pytest.raises(QueryError, match=rf"rewind: batch {first - 1} is not there; batches {first} to "):
         query.rewind(first - 1)
-    before = [len(query.state_at(batch)) for batch in range(first, 200)]
-    assert [len(query.state_at(batch)) for batch in range(first, 200)] == before
+    before = [len(query.state_at(batch)) for batch in range(first, 80)]
+    assert [len(query.state_at(batch)) for batch in range(first, 80)] == before
     query.rewind(first).run()
     assert len(query.state_at(query.trace[-1].batch_id)) == before[-1]
 

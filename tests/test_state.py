@@ -180,16 +180,16 @@ def numbers(table: StateTable, values: range, ends: int | None = None) -> pl.Dat
 
 def test_many_small_batches_leave_few_parts() -> None:
     table = StateTable({"k": pl.Int64()}, ["k"])
-    for i in range(2000):
+    for i in range(1000):
         table.upsert(numbers(table, range(3 * i, 3 * i + 3), i))
     assert len(table._parts) <= 8
     assert len(table._calendar) <= 8
-    assert len(table.frame()) == 6000
+    assert len(table.frame()) == 3000
 
 
 def test_versions_of_one_key_do_not_pile_up() -> None:
     table = StateTable({"k": pl.Int64()}, ["k"])
-    for i in range(3000):
+    for i in range(1500):
         table.upsert(numbers(table, range(1), i))
     assert len(table) == 1
     assert table.nbytes < 200_000

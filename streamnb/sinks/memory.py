@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
+
+_BATCH, _PLACE, _FIRST = "__batch", "__place", "__first"
 
 
 class Memory:
@@ -30,14 +34,15 @@ class Memory:
             return None
         if self._mode == "complete":
             return batches[-1]
-        rows = pl.concat(batches)
         if self._mode == "update" and key is not None:
-            return latest(rows, key)
-        return rows
+            return latest(batches, key)
+        return pl.concat(batches)
 
 
-def latest(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
-    """Return the last row of every key, keys in order of first appearance."""
-    if not key:
-        return rows.tail(1)
-    return rows.group_by(key, maintain_order=True).agg(pl.all().last()).select(rows.columns)
+def latest(batches: Sequence[pl.DataFrame], key: tuple[str, ...]) -> pl.DataFrame:
+    """Return what the last batch that names a key says of it, keys in order of first appearance."""
+    rows = pl.concat([rows.with_columns(pl.lit(n).alias(_BATCH)) for n, rows in enumerate(batches)])
+    by = key or (pl.lit(0),)
+    rows = rows.with_row_index(_PLACE).with_columns(pl.col(_PLACE).min().over(*by).alias(_FIRST))
+    newest = rows.filter(pl.col(_BATCH) == pl.col(_BATCH).max().over(*by))
+    return newest.sort(_FIRST, _PLACE).drop(_BATCH, _PLACE, _FIRST)

@@ -37,6 +37,14 @@ def test_words_of_a_line_are_counted() -> None:
     )
 
 
+def test_a_result_that_is_updated_has_the_elements_of_the_latest_list() -> None:
+    frame = (
+        sn.stream(sn.MemorySource({"k": "string", "n": "int64"})).group_by("k").agg(n=sn.collect_list("n")).explode("n")
+    )
+    play = Play(frame, "update").give("k n \n a 1 \n b 2").give("k n \n a 3")
+    play.expect("k n \n a 1 \n a 3").result("k n \n a 1 \n a 3 \n b 2")
+
+
 def test_something_that_is_no_list() -> None:
     with pytest.raises(PlanError, match=r"explode: 'k' is String, not a list; ") as error:
         lists().explode("k")

@@ -59,4 +59,9 @@ def test_batches_can_be_forgotten_and_the_past_looked_at() -> None:
 
 
 def test_a_key_of_no_columns_is_one_row() -> None:
-    assert latest(rows(n=[1, 2]), ()).rows() == [(2,)]
+    assert latest([rows(n=[1]), rows(n=[2]), rows(n=[])], ()).rows() == [(2,)]
+
+
+def test_a_key_may_have_many_rows_in_a_batch() -> None:
+    batches = [rows(k=["a", "a", "b"], n=[1, 2, 3]), rows(k=["a", "a", "a"], n=[4, 5, 6])]
+    assert latest(batches, ("k",)).rows() == [("a", 4), ("a", 5), ("a", 6), ("b", 3)]

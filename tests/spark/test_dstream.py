@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -13,8 +14,8 @@ import streamnb as sn
 pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore::FutureWarning")]
 
 EMPTY: list[tuple[str, int]] = []
-LEFT = [[("a", 1), ("b", 2)], [("a", 3)], EMPTY, [("c", 1), ("a", 1)], *[EMPTY] * 3, [("b", 5)], *[EMPTY] * 2]
-RIGHT = [[("a", 10)], [("z", 1)], [("a", 5)], [("a", 7), ("c", 8)], *[EMPTY] * 6]
+LEFT = [[("a", 1), ("b", 2)], [("a", 3)], EMPTY, [("c", 1), ("a", 1)], EMPTY, [("b", 5)], EMPTY, EMPTY]
+RIGHT = [[("a", 10)], [("z", 1)], [("a", 5)], [("a", 7), ("c", 8)], *[EMPTY] * 4]
 ADD, SUBTRACT = operator.add, operator.sub
 
 
@@ -92,20 +93,19 @@ def spark_s(oracle, tmp_path_factory):
     times: list[Any] = []
     for name, (theirs, _) in OPERATORS.items():
         out = seen[name]
-        theirs(left, right).foreachRDD(lambda time, rdd, out=out: out.append((time, rdd.collect())))
-    left.foreachRDD(lambda time, _: times.append(time))
+        theirs(left, right).foreachRDD(lambda at, rdd, out=out: out.append((at, rdd.collect())))
+    left.foreachRDD(lambda at, _: times.append(at))
     streaming.start()
     try:
-        for _ in range(len(LEFT) * 10):
-            if len(times) < len(LEFT):
-                streaming.awaitTerminationOrTimeout(1)
-        assert len(times) >= len(LEFT)
+        deadline = time.monotonic() + 300
+        while len(times) < len(LEFT) and time.monotonic() < deadline:
+            streaming.awaitTerminationOrTimeout(1)
+        assert len(times) >= len(LEFT), times
     finally:
         streaming.stop(stopSparkContext=False, stopGraceFully=False)
         unregister_pickle_by_value(sys.modules[__name__])
     return {
-        name: [(round((time - times[0]).total_seconds()), bag(rows)) for time, rows in out]
-        for name, out in seen.items()
+        name: [(round((at - times[0]).total_seconds()), bag(rows)) for at, rows in out] for name, out in seen.items()
     }
 
 
@@ -116,9 +116,9 @@ def bag(elements):
 @pytest.mark.parametrize("name", OPERATORS)
 def test_every_batch_is_spark_s(name, spark_s):
     left, right, out = sn.batches(), sn.batches(), []
-    sink = OPERATORS[name][1](left, right).for_each_batch(lambda time, batch: out.append((time, bag(batch))))
+    sink = OPERATORS[name][1](left, right).for_each_batch(lambda at, batch: out.append((at, bag(batch))))
     for one, other in zip(LEFT, RIGHT, strict=True):
         left.emit(one)
         right.emit(other)
     sink.destroy()
-    assert out == [(time, rows) for time, rows in spark_s[name] if time < len(LEFT)]
+    assert out == [(at, rows) for at, rows in spark_s[name] if at < len(LEFT)]
