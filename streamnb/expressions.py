@@ -71,6 +71,30 @@ def _missing(expressions: Iterable[pl.Expr], schema: Mapping[str, pl.DataType]) 
     return next((name for name in names if name not in schema), None)
 
 
+def row_by_row(verb: str, expressions: Iterable[nw.Expr]) -> None:
+    """Raise a PlanError for an expression that looks at more than one row: a stream has no first, last or total."""
+    for expression in expressions:
+        wide = _wide_node(expression)
+        if wide is not None:
+            raise PlanError(
+                f"{verb}: {wide.name}() looks at more than one row, and a stream has no end; "
+                f"use group_by(…).agg(…=sn.sum(…)) or the like.",
+                code="EXPRESSION_INVALID",
+            )
+
+
+def _wide_node(expression: nw.Expr) -> Any:
+    """Return the first part of an expression that is not computed row by row."""
+    for node in expression._nodes:  # noqa: SLF001
+        if any(word in node.kind.name for word in ("AGGREGATION", "WINDOW", "OVER", "FILTRATION")):
+            return node
+        inner = (_wide_node(part) for part in node.exprs if isinstance(part, nw.Expr))
+        found = next((part for part in inner if part is not None), None)
+        if found is not None:
+            return found
+    return None
+
+
 def conjuncts(condition: nw.Expr) -> list[nw.Expr]:
     """Return the conditions that a condition joins by ``&``, each by itself."""
     *before, last = condition._nodes  # noqa: SLF001

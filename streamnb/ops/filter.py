@@ -11,7 +11,7 @@ import narwhals as nw
 import polars as pl
 
 from streamnb.errors import PlanError
-from streamnb.expressions import as_expr, native, outcome
+from streamnb.expressions import as_expr, native, outcome, row_by_row
 from streamnb.plan import RowWise
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Filter(RowWise):
     verb: ClassVar[str] = "filter"
 
     def __post_init__(self) -> None:
+        row_by_row(self.verb, [self.condition])
         (dtype,) = outcome(self.verb, [native(self.condition)], self.schema).dtypes()
         if dtype != pl.Boolean:
             raise PlanError(

@@ -158,7 +158,8 @@ class GroupBy(Node):
 
     @cached_property
     def key(self) -> tuple[str, ...] | None:
-        return self.key_columns
+        """The start of a window names it."""
+        return tuple(name for name in self.key_columns if name != END)
 
     def open(self, opening: Opening) -> FoldStep:
         return AggregateStep(self, opening)

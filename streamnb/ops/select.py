@@ -11,7 +11,7 @@ import narwhals as nw
 import polars as pl
 
 from streamnb.errors import PlanError
-from streamnb.expressions import Expression, as_expr, native, outcome, plain_column, window_time
+from streamnb.expressions import Expression, as_expr, native, outcome, plain_column, row_by_row, window_time
 from streamnb.plan import EventTime, Node, RowWise
 from streamnb.windows import WindowKey
 
@@ -71,6 +71,7 @@ class Select(RowWise):
     def __post_init__(self) -> None:
         if not self.schema:
             raise PlanError("select: no column is named; name at least one.", code="EXPRESSION_INVALID")
+        row_by_row(self.verb, self.expressions)
 
     @cached_property
     def schema(self) -> pl.Schema:
@@ -100,9 +101,16 @@ class Select(RowWise):
         if key is None:
             return None
         back = {origin: name for name, origin in self.origins.items()}
-        return tuple(back[name] for name in key) if all(name in back for name in key) else None
+        back.setdefault("window_start", back.get("window_end", ""))  # either names the window
+        return tuple(back[name] for name in key) if all(back.get(name) for name in key) else None
+
+    @cached_property
+    def _constant(self) -> bool:
+        return not any(e.meta.root_names() or e.meta.has_multiple_outputs() for e in map(native, self.expressions))
 
     def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
+        if self._constant:  # a frame of literals alone would be one row
+            return rows.with_columns(*map(compile, self.expressions)).select(*self.schema)
         return rows.select(*map(compile, self.expressions))
 
     def describe(self) -> str:
@@ -116,6 +124,7 @@ class WithColumns(RowWise):
 
     def __post_init__(self) -> None:
         _ = self.schema
+        row_by_row(self.verb, self.expressions)
 
     @cached_property
     def new(self) -> pl.Schema:

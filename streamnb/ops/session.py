@@ -105,10 +105,5 @@ class SessionGroupBy(GroupBy):
         ends = {} if self.mark is None else {END: EventTime(self.mark.delay, self.mark.origin)}
         return {**ends, **super().event_times}
 
-    @cached_property
-    def key(self) -> tuple[str, ...] | None:
-        """The end of a session moves, so it does not name one."""
-        return tuple(name for name in self.key_columns if name != END)
-
     def open(self, opening: Opening) -> FoldStep:
         return SessionStep(self, opening)

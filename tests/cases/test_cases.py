@@ -15,9 +15,6 @@ from tests.cases.table import UnsayableError
 
 CASES = {case["name"]: case for case in json.loads((Path(__file__).parent / "public.json").read_text())["cases"]}
 
-PENDING: dict[str, str] = {}
-"""Cases that do not hold yet, each with its reason."""
-
 FURTHER = {
     "rejected_distinct_aggregate": "count_distinct is exact here, at the price of the values in state",
     "rejected_session_update": "in update mode a session that grows, or merges others, is given out anew",
@@ -39,32 +36,27 @@ ACCEPTED = [name for name, case in CASES.items() if "expect_error" not in case]
 REFUSED = [name for name, case in CASES.items() if "expect_error" in case]
 
 
-def _each(names):
-    marks = {name: pytest.mark.xfail(reason=reason, strict=True) for name, reason in PENDING.items()}
-    return [pytest.param(name, marks=marks.get(name, ())) for name in names]
-
-
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
     return cache(lambda name: run(CASES[name], tmp_path_factory.mktemp(name)))
 
 
-@pytest.mark.parametrize("name", _each(ACCEPTED))
+@pytest.mark.parametrize("name", ACCEPTED)
 def test_rows_batches_and_watermarks_are_sparks(name, played):
     assert difference(CASES[name], CASES[name]["steps"], played(name)) is None
 
 
-@pytest.mark.parametrize("name", _each(ACCEPTED))
+@pytest.mark.parametrize("name", ACCEPTED)
 def test_times_in_a_zone_change_nothing(name, tmp_path):
     assert difference(CASES[name], CASES[name]["steps"], run(CASES[name], tmp_path, "America/New_York")) is None
 
 
-@pytest.mark.parametrize("name", _each(n for n in ACCEPTED if n not in COUNTED_OTHERWISE))
+@pytest.mark.parametrize("name", [n for n in ACCEPTED if n not in COUNTED_OTHERWISE])
 def test_the_counters_are_sparks(name, played):
     assert counters(CASES[name]["steps"], played(name)) is None
 
 
-@pytest.mark.parametrize("name", _each(n for n in REFUSED if n not in {*FURTHER, *NO_WORDS}))
+@pytest.mark.parametrize("name", [n for n in REFUSED if n not in {*FURTHER, *NO_WORDS}])
 def test_what_spark_refuses_is_refused_no_later(name, played):
     done = played(name)
     assert isinstance(done[-1].get("error"), sn.PlanError | sn.CheckpointError), f"it ran: {done[-1]}"

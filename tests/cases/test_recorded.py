@@ -1,4 +1,4 @@
-"""Our own cases, recorded from PySpark 4.3.0: deduplication, tables, sorting, limits, and its optimizer's traces."""
+"""Our own cases, recorded from PySpark 4.3.0: gaps of the public ones, and what random programs found."""
 
 from __future__ import annotations
 

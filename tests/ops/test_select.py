@@ -106,3 +106,40 @@ def test_one_name_twice() -> None:
     with pytest.raises(PlanError, match=r"select: ") as error:
         clicks().select("n", n=sn.col("n") + 1)
     assert error.value.code in {"EXPRESSION_INVALID", "COLUMN_DUPLICATE"}
+
+
+def test_literals_alone_are_one_for_every_row() -> None:
+    source = sn.MemorySource({"a": "int64"})
+    play = Play(sn.stream(source).select(x=sn.lit(1)))
+    play.give("a \n 1 \n 2 \n 3").expect("x \n 1 \n 1 \n 1")
+    play.give("").expect()
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        sn.col("a").sum(),
+        sn.col("a").shift(1),
+        sn.col("a").cum_sum(),
+        sn.col("a").max().over("a"),
+        sn.col("a") - sn.col("a").mean(),
+    ],
+)
+def test_an_expression_over_several_rows_is_refused(expression) -> None:
+    frame = sn.stream(sn.MemorySource({"a": "int64"}))
+    for verb in (
+        lambda: frame.select(x=expression),
+        lambda: frame.with_columns(x=expression),
+        lambda: frame.filter(expression > 1),
+    ):
+        with pytest.raises(PlanError, match="more than one row"):
+            verb()
+
+
+@pytest.mark.parametrize("kept", ["window_start", "window_end"])
+def test_either_end_of_a_window_names_an_updated_row(kept) -> None:
+    source = sn.MemorySource({"at": "datetime"})
+    counted = sn.stream(source).group_by(sn.window("at", "10s")).agg(n=sn.count()).select(w=kept, n="n")
+    play = Play(counted, "update").give("at \n 00:01")
+    play.give("at \n 00:02")
+    assert play.query.result["n"].tolist() == [2]
