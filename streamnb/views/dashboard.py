@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ Place = tuple[int, "Trace | None"]
 
 SPEED = 2.0
 """Batches a second, until the reader chooses."""
+TABLE_PAUSE = 0.4
+"""Seconds between two tables while the query plays."""
 
 
 class Dashboard:
@@ -50,6 +53,8 @@ class Dashboard:
         self._still = Still({"image/svg+xml": self._still_plane, "text/html": self._still_table})
         self._drawn: Place | None = None
         self._kept: Place | None = None
+        self._tabled: Place | None = None
+        self._tabled_at = 0.0
         self._draw(0.0)
         self._pacer = Pacer(query.name, self._draw, self._refresh_still, self.live.ready)
         self._unwatch = [query.subscribe(self._pacer.mark), self.cursor.watch(self._pacer.mark), self._watch_cells()]
@@ -138,16 +143,24 @@ class Dashboard:
             if is_new:
                 self._draw_batch(place[0], since)
                 self._drawn = place
+            self._draw_table(place)
             self.controls.show(self.query, place[0], self.speed)
             return is_new
         return True
+
+    def _draw_table(self, place: Place) -> None:
+        """Show the table of a batch; while the query plays only now and then, so that the picture comes first."""
+        if place == self._tabled or (self.query.playing and time.monotonic() - self._tabled_at < TABLE_PAUSE):
+            return
+        self._show_table(place[0])
+        self._tabled, self._tabled_at = place, time.monotonic()
 
     def _draw_batch(self, at: int, since: float) -> None:
         with self.live.lock:
             self.plane.refresh(at)
             self.live.flush(since)
-            self.live.caption = self.plane.describe(at)
-        self._show_table(at)
+            if not self.query.playing:
+                self.live.caption = self.plane.describe(at)
 
     def _show_table(self, at: int) -> None:
         if at < 0:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
-import time
 from collections.abc import Callable
 
 import pytest
@@ -35,6 +35,17 @@ import json
 from streamnb.views.display import dashboard_of
 print(json.dumps(list(dashboard_of(busy).live.latencies_ms)))
 """
+
+ANSWERS = """async times => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  const answers = [];
+  for (let i = 0; i < times; i++) {
+    const asked = performance.now();
+    await kernel.requestExecute({ code: "1 + 1" }).done;
+    answers.push(performance.now() - asked);
+  }
+  return answers;
+}"""
 
 
 def button(notebook: Notebook, cell: int, name: str):
@@ -139,21 +150,18 @@ def test_playing_leaves_the_kernel_free(open_notebook: Open, own: str):
     notebook = open_notebook(own)
     notebook.run_cell(0)
     notebook.run_cell(1)
-    notebook.cell(1).locator("button", has_text="play").first.wait_for()
-    notebook.cell(1).locator(".sn-speed").first.select_option("10")
-    notebook.cell(1).locator("button", has_text="play").first.click()
-    notebook.wait_for_text("watermark ")
-    answers = []
-    for _ in range(15):
-        started = time.perf_counter()
-        notebook.run_cell(2)
-        answers.append((time.perf_counter() - started) * 1e3)
+    cell = notebook.cell(1)
+    cell.locator("button", has_text="play").first.wait_for()
+    cell.locator(".sn-speed").first.select_option("10")
+    cell.locator("button", has_text="play").first.click()
+    cell.locator(".sn-where", has_text=re.compile(r"batch [6-9]\d")).first.wait_for(timeout=60_000)
     notebook.run_cell(3)
     latencies = json.loads("".join(notebook.outputs(3)[0]["text"]))
+    answers = notebook.page.evaluate(ANSWERS, 20)
     notebook.run_cell(4)
     figures = {
         "event_to_paint_ms": {"median": statistics.median(latencies), "most": max(latencies), "frames": len(latencies)},
-        "another_cell_answers_ms": {"median": statistics.median(answers), "most": max(answers), "runs": len(answers)},
+        "kernel_answers_ms": {"median": statistics.median(answers), "most": max(answers), "asked": len(answers)},
     }
     (ARTIFACTS / "playing.json").write_text(json.dumps(figures, indent=1))
     assert len(latencies) > 0
