@@ -128,8 +128,9 @@ def test_the_lesson_runs_and_looks_right(open_notebook: Open, theme: str):
     assert notebook.errors == []
 
 
-def test_the_saved_lesson_keeps_a_picture_and_a_table(open_notebook: Open, own: str, lab: Lab):
-    notebook = open_notebook(own)
+def test_the_saved_lesson_keeps_a_picture_and_a_table(open_notebook: Open, lab: Lab):
+    name = lab.write("saved.ipynb", [START])
+    notebook = open_notebook(name)
     notebook.run_cell(0)
     button(notebook, 0, "step").wait_for()
     notebook.cell(0).locator("button", has_text="play").first.click()
@@ -140,7 +141,7 @@ def test_the_saved_lesson_keeps_a_picture_and_a_table(open_notebook: Open, own: 
         timeout=30_000,
     )
     notebook.save()
-    saved = (lab.notebooks / own).read_text()
+    saved = (lab.notebooks / name).read_text()
     assert "image/svg+xml" in saved
     assert "<table" in saved
 
