@@ -97,6 +97,8 @@ class Node(ABC):
     inputs: tuple[Node, ...]
     verb: ClassVar[str] = ""
     remembers: ClassVar[bool] = False
+    opaque: ClassVar[bool] = False
+    """Whether the columns that come out are new: no event time and no key is handed on."""
 
     @cached_property
     @abstractmethod
@@ -106,12 +108,12 @@ class Node(ABC):
     @cached_property
     def event_times(self) -> Mapping[str, EventTime]:
         """The columns that carry event time."""
-        return self.inputs[0].event_times
+        return {} if self.opaque else self.inputs[0].event_times
 
     @cached_property
     def key(self) -> tuple[str, ...] | None:
         """The columns that name one row of an updated result; None: rows are only ever added."""
-        return self.inputs[0].key
+        return None if self.opaque else self.inputs[0].key
 
     @abstractmethod
     def open(self, opening: Opening) -> Step:

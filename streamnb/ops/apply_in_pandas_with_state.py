@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import itemgetter
@@ -16,7 +16,7 @@ from streamnb.errors import PlanError, one_of
 from streamnb.fields import Fields
 from streamnb.group_state import GroupState
 from streamnb.per_key import Groups, LastTime, Output, PerKey, time_mode, without_late
-from streamnb.plan import Batch, EventTime, Opening, Step, moved
+from streamnb.plan import Batch, Opening, Step, moved
 from streamnb.progress import StepTrace
 from streamnb.schema import Schema
 from streamnb.state import EXPIRES
@@ -83,6 +83,7 @@ class ApplyInPandasWithState(PerKey):
     output_mode: str
     timeout: str
     verb: ClassVar[str] = "apply_in_pandas_with_state"
+    opaque: ClassVar[bool] = True
     remembers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -98,14 +99,6 @@ class ApplyInPandasWithState(PerKey):
     @cached_property
     def schema(self) -> pl.Schema:
         return self.returns
-
-    @cached_property
-    def event_times(self) -> Mapping[str, EventTime]:
-        return {}
-
-    @cached_property
-    def key(self) -> tuple[str, ...] | None:
-        return None
 
     def open(self, opening: Opening) -> Step:
         return _Step(self, opening)

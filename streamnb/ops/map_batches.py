@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
-from streamnb.plan import EventTime, RowWise
+from streamnb.plan import RowWise
 from streamnb.schema import Schema, as_rows, polars_schema
 
 if TYPE_CHECKING:
@@ -36,18 +36,11 @@ class MapBatches(RowWise):
     function: Function
     returns: pl.Schema
     verb: ClassVar[str] = "map_batches"
+    opaque: ClassVar[bool] = True
 
     @cached_property
     def schema(self) -> pl.Schema:
         return self.returns
-
-    @cached_property
-    def event_times(self) -> Mapping[str, EventTime]:
-        return {}
-
-    @cached_property
-    def key(self) -> tuple[str, ...] | None:
-        return None
 
     def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
         return as_rows(self.verb, self.function(rows.to_pandas()), self.returns)

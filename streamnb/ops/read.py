@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -11,7 +10,7 @@ import polars as pl
 
 from streamnb.connect import Source
 from streamnb.errors import PlanError
-from streamnb.plan import Batch, EventTime, Node, Opening, Step
+from streamnb.plan import Batch, Node, Opening, Step
 from streamnb.schema import polars_schema
 
 
@@ -19,6 +18,7 @@ from streamnb.schema import polars_schema
 class Read(Node):
     source: Source
     verb: ClassVar[str] = "read"
+    opaque: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.source, Source):
@@ -30,14 +30,6 @@ class Read(Node):
     @cached_property
     def schema(self) -> pl.Schema:
         return polars_schema("stream", self.source.schema)
-
-    @cached_property
-    def event_times(self) -> Mapping[str, EventTime]:
-        return {}
-
-    @cached_property
-    def key(self) -> tuple[str, ...] | None:
-        return None
 
     def open(self, opening: Opening) -> Step:
         return _Step()
