@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -43,11 +44,12 @@ def start_spark(folder: Path) -> Any:
     """Return a local session that leaves its files in ``folder``."""
     from pyspark.sql import SparkSession
 
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # Spark reads it here; else it takes the first python3 of PATH
     builder = SparkSession.builder.master("local[2]").appName("streamnb's oracle")
     for name, value in _SETTINGS.items():
         builder = builder.config(name, value)
     builder = builder.config("spark.sql.warehouse.dir", str(folder / "warehouse"))
-    builder = builder.config("spark.local.dir", str(folder / "local")).config("spark.pyspark.python", sys.executable)
+    builder = builder.config("spark.local.dir", str(folder / "local"))
     builder = builder.config("spark.executorEnv.PYTHONPATH", str(Path(__file__).parents[2]))
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
