@@ -12,7 +12,6 @@ import json
 import os
 import uuid
 import weakref
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,11 +19,11 @@ from typing import Any
 
 import polars as pl
 
+from streamnb.durable import Disk, Store
 from streamnb.errors import CheckpointError, CheckpointMismatchError
 from streamnb.state import Changes, StateTable
 
 FORMAT = 1
-_MAGIC = b"streamnb"
 _RETAIN = 100
 _SNAPSHOT_AFTER = 2**20
 
@@ -56,8 +55,9 @@ class Recovered:
 class Checkpoint:
     """The folder of one query. One owner at a time, by a file lock; ``close()`` lets go of it."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], disk: Disk | None = None) -> None:
         self.path = Path(path)
+        self._store = Store(self.path, disk)
         for folder in ("offsets", "commits", "state"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
         lock = os.open(self.path / "LOCK", os.O_RDWR | os.O_CREAT, 0o644)
@@ -82,7 +82,7 @@ class Checkpoint:
         shapes = [{"keys": t.keys, "columns": {n: str(d) for n, d in t.schema.items()}} for t in tables]
         mine = {"format": FORMAT, "sources": sources, "tables": shapes}
         if not (self.path / "metadata").exists():
-            if self._ids("offsets"):
+            if self._store.numbers("offsets"):
                 raise CheckpointError(f"checkpoint: {self.path} has batches and no metadata; restore that file.")
             self._write("metadata", {"id": uuid.uuid4().hex, **mine})
         else:
@@ -93,7 +93,7 @@ class Checkpoint:
         return self._recover(tables)
 
     def _recover(self, tables: Sequence[StateTable]) -> Recovered | None:
-        begun, done = self._ids("offsets"), self._ids("commits")
+        begun, done = self._store.numbers("offsets"), self._store.numbers("commits")
         if not begun:
             return None
         last = done[-1] if done else -1
@@ -138,13 +138,13 @@ class Checkpoint:
     def rewind(self, to: int) -> None:
         """Forget the batches after ``to``, newest first."""
         for folder in ("commits", "offsets"):
-            for batch_id in reversed(self._ids(folder)):
+            for batch_id in reversed(self._store.numbers(folder)):
                 if batch_id > to:
-                    (self.path / folder / str(batch_id)).unlink()
-            _sync_folder(self.path / folder)
+                    self._store.remove(f"{folder}/{batch_id}")
+            self._store.sync(folder)
         for file in (self.path / "state").glob("*/*.*"):
             if file.suffix in {".delta", ".snapshot"} and int(file.stem) > to:
-                file.unlink()
+                self._store.remove(f"state/{file.parent.name}/{file.name}")
 
     # -- state files
 
@@ -165,7 +165,7 @@ class Checkpoint:
         return sorted(name for name in names if name[0] <= last)
 
     def _frames(self, number: int, batch_id: int, kind: str, table: StateTable) -> list[pl.DataFrame]:
-        payload = self._checked(f"state/{number}/{batch_id}.{kind}")
+        payload = self._store.read(f"state/{number}/{batch_id}.{kind}")
         frames, start = [], 0
         while start < len(payload):
             size = int.from_bytes(payload[start : start + 8], "big")
@@ -180,62 +180,27 @@ class Checkpoint:
             part = io.BytesIO()
             frame.write_ipc(part, compression=compression)
             payload.write(part.tell().to_bytes(8, "big") + part.getvalue())
-        self._write_bytes(name, payload.getvalue())
+        self._store.write(name, payload.getvalue())
 
     def _prune(self, batch_id: int) -> None:
         """Drop logs older than the last hundred batches, and state that a later snapshot stands for."""
         for folder in ("offsets", "commits"):
-            for old in self._ids(folder):
+            for old in self._store.numbers(folder):
                 if old < batch_id - _RETAIN:
-                    (self.path / folder / str(old)).unlink()
+                    self._store.remove(f"{folder}/{old}")
         for number in range(len(self._since_snapshot)):
             files = self._state_files(number, batch_id - _RETAIN)
             start = max((i for i, (_, kind) in enumerate(files) if kind == "snapshot"), default=0)
             for old, kind in files[:start]:
-                (self.path / "state" / str(number) / f"{old}.{kind}").unlink()
+                self._store.remove(f"state/{number}/{old}.{kind}")
 
     # -- files
 
-    def _ids(self, folder: str) -> list[int]:
-        return sorted(int(p.name) for p in (self.path / folder).iterdir() if p.name.isdigit())
-
     def _write(self, name: str, body: Mapping[str, Any]) -> None:
-        self._write_bytes(name, json.dumps(body).encode())
+        self._store.write(name, json.dumps(body).encode())
 
     def _read(self, name: str) -> Any:
-        return json.loads(self._checked(name))
-
-    def _write_bytes(self, name: str, payload: bytes) -> None:
-        target = self.path / name
-        temporary = target.with_name(f".{target.name}.tmp")
-        with temporary.open("wb") as file:
-            file.write(_MAGIC + _checksum(name, payload) + payload)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-        _sync_folder(target.parent)
-
-    def _checked(self, name: str) -> bytes:
-        try:
-            content = (self.path / name).read_bytes()
-        except FileNotFoundError:
-            raise CheckpointError(f"checkpoint: {self.path / name} is missing; restore it or start anew.") from None
-        payload = content[len(_MAGIC) + 4 :]
-        if content[: len(_MAGIC) + 4] != _MAGIC + _checksum(name, payload):
-            raise CheckpointError(f"checkpoint: {self.path / name} is damaged; restore it or start anew.")
-        return payload
-
-
-def _checksum(name: str, payload: bytes) -> bytes:
-    return zlib.crc32(payload, zlib.crc32(name.encode())).to_bytes(4, "big")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return json.loads(self._store.read(name))
 
 
 def _compare(path: Path, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:

@@ -28,6 +28,7 @@ from streamnb.optimize import optimize
 from streamnb.outline import outline
 from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
+from streamnb.points import reached
 from streamnb.progress import Outline, Progress, Trace
 from streamnb.report import progress_of, trace_of
 from streamnb.time import SECOND, Clock, Duration, SystemClock, Watermark, duration
@@ -211,13 +212,18 @@ class Query(Looking):
         batch_id = self._history.last.batch_id + 1
         batch = Batch(pl.DataFrame(), id=batch_id, time=self._clock.now() if planned.time is None else planned.time)
         started = time.perf_counter()
+        reached("batch.begin")
         self._log_intent(planned, batch)
         rows = self._inputs.read(planned.offsets)
         read = time.perf_counter()
+        reached("batch.read")
         out = self._graph.run(rows, batch)
         computed = time.perf_counter()
+        reached("batch.computed")
         self._log_state(batch_id)
+        reached("sink.begin")
         self._delivery.write(batch_id, out.rows)
+        reached("sink.end")
         seconds = {"get_batch": read - started, "add_batch": computed - read, "sink": time.perf_counter() - computed}
         progress = progress_of(
             batch,
@@ -279,6 +285,7 @@ class Query(Looking):
         self._watermark.advance()
         if self._checkpoint is not None:
             self._checkpoint.commit(batch.id, self._watermark.current)
+        reached("batch.end")
         self._trace.append(trace)
         self._progress.append(progress)
         self._inputs.commit(planned.offsets)

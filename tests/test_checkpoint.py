@@ -198,4 +198,4 @@ def test_old_logs_and_state_are_pruned(source, tmp_path):
     query.run()
     assert len(list((tmp_path / "commits").iterdir())) <= 202
     query.stop()
-    assert Checkpoint(tmp_path)._ids("commits")[-1] == 249
+    assert Checkpoint(tmp_path)._store.numbers("commits")[-1] == 249

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from streamnb.errors import PlanError, QueryError
+from streamnb.points import reached
 from streamnb.sinks.ledger import Ledger, Verdict, digest
 
 _CREATE = """CREATE TABLE IF NOT EXISTS _streamnb_ledger
@@ -71,7 +72,9 @@ class SQLite:
         if mode == "complete":
             db.execute(f"DELETE FROM {_quoted(self._table)}")  # noqa: S608  the name is quoted
         db.executemany(self._statement(rows.columns), map(_values, rows.iter_rows()))
+        reached("sink.rows")
         db.execute(_NOTE, [self._ledger.query, batch_id, self._ledger.epoch, mine])
+        reached("sink.ledger")
 
     def _prepare(self, db: sqlite3.Connection, rows: pl.DataFrame) -> None:
         columns = [f"{_quoted(n)} {_TYPES.get(t.base_type(), 'TEXT')}" for n, t in rows.schema.items()]

@@ -1,0 +1,82 @@
+"""Durable: a folder of small files, each whole or not there, and checked when it is read."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+
+from streamnb.errors import CheckpointError
+from streamnb.points import reached
+
+_MAGIC = b"streamnb"
+
+
+class Disk:
+    """The calls of a file system by which files are kept. Tests put one in their place that fails or forgets."""
+
+    def write(self, path: Path, content: bytes, point: str) -> None:
+        """Write a file and wait until it is on the disk."""
+        with path.open("wb") as file:
+            reached(f"{point}.opened")
+            file.write(content)
+            file.flush()
+            reached(f"{point}.written")
+            os.fsync(file.fileno())
+        reached(f"{point}.synced")
+
+    def rename(self, old: Path, new: Path) -> None:
+        old.replace(new)
+
+    def remove(self, path: Path) -> None:
+        path.unlink()
+
+    def sync(self, folder: Path) -> None:
+        """Wait until the names in a folder are on the disk."""
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class Store:
+    """Files by name under one folder. A checksum covers each file's name and content."""
+
+    def __init__(self, path: Path, disk: Disk | None = None) -> None:
+        self.path, self.disk = path, disk or Disk()
+
+    def write(self, name: str, payload: bytes) -> None:
+        """Put a file in place: temporary file, fsync, rename, fsync of the folder."""
+        target, point = self.path / name, name.split("/", maxsplit=1)[0]
+        temporary = target.with_name(f".{target.name}.tmp")
+        self.disk.write(temporary, _MAGIC + _checksum(name, payload) + payload, point)
+        self.disk.rename(temporary, target)
+        reached(f"{point}.renamed")
+        self.disk.sync(target.parent)
+        reached(f"{point}.done")
+
+    def read(self, name: str) -> bytes:
+        """Return what was written under a name; a missing or damaged file is a CheckpointError."""
+        try:
+            content = (self.path / name).read_bytes()
+        except FileNotFoundError:
+            raise CheckpointError(f"checkpoint: {self.path / name} is missing; restore it or start anew.") from None
+        payload = content[len(_MAGIC) + 4 :]
+        if content[: len(_MAGIC) + 4] != _MAGIC + _checksum(name, payload):
+            raise CheckpointError(f"checkpoint: {self.path / name} is damaged; restore it or start anew.")
+        return payload
+
+    def numbers(self, folder: str) -> list[int]:
+        """Return the files of a folder that are named by a number, in order."""
+        return sorted(int(path.name) for path in (self.path / folder).iterdir() if path.name.isdigit())
+
+    def remove(self, name: str) -> None:
+        self.disk.remove(self.path / name)
+
+    def sync(self, folder: str) -> None:
+        self.disk.sync(self.path / folder)
+
+
+def _checksum(name: str, payload: bytes) -> bytes:
+    return zlib.crc32(payload, zlib.crc32(name.encode())).to_bytes(4, "big")

@@ -1,0 +1,34 @@
+"""Points: the named places of a batch where a process may die. Tests and the crash lab stop a query there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+FILES = ("metadata", "epoch", "offsets", "state", "commits")
+STEPS = ("opened", "written", "synced", "renamed", "done")
+POINTS = (
+    "batch.begin",  # nothing of the batch is on disk
+    "batch.read",  # the intent is on disk, the rows are read
+    "batch.computed",  # the state has changed in memory only
+    "sink.begin",  # the state is on disk, the sink has not heard
+    "sink.rows",  # the rows are in the sink's transaction, its ledger is not
+    "sink.ledger",  # both are, and the transaction is open
+    "sink.end",  # the sink has the batch, the commit log does not
+    "batch.end",  # the commit log has it, the process does not know
+    *(f"{file}.{step}" for file in FILES for step in STEPS),
+)
+"""In the order of a batch; then of a file: temporary file open, written, synced, renamed, folder synced."""
+
+_listener: Callable[[str], object] | None = None
+
+
+def reached(point: str) -> None:
+    """Tell whoever listens that a point is reached; without a listener it costs a comparison."""
+    if _listener is not None:
+        _listener(point)
+
+
+def listen(listener: Callable[[str], object] | None) -> None:
+    """Call ``listener`` with the name of every point from now on; None ends it. There is one listener a process."""
+    global _listener  # noqa: PLW0603  a crash is a matter of the whole process
+    _listener = listener
