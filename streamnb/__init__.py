@@ -37,7 +37,9 @@ from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, Pla
 from streamnb.expressions import window_time
 from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, from_streamz, stream
 from streamnb.group_state import GroupState
-from streamnb.learn import data
+from streamnb.learn import chaos, data, simulate
+from streamnb.learn.check import check, hint, solution
+from streamnb.learn.predict import predict
 from streamnb.ops.join import between
 from streamnb.ops.session import session_window
 from streamnb.query import Query
@@ -95,6 +97,8 @@ __all__ = [
     "approx_count_distinct",
     "batches",
     "between",
+    "chaos",
+    "check",
     "col",
     "collect_list",
     "collect_set",
@@ -106,6 +110,7 @@ __all__ = [
     "from_pandas",
     "from_rate",
     "from_streamz",
+    "hint",
     "last",
     "lit",
     "max",
@@ -114,10 +119,13 @@ __all__ = [
     "min",
     "min_by",
     "objects",
+    "predict",
     "quantile",
     "queries",
     "session_window",
+    "simulate",
     "sinks",
+    "solution",
     "sql",
     "std",
     "stream",

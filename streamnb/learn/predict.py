@@ -1,0 +1,108 @@
+"""predict: asks before it shows. The guess stands in the notebook beside what happened."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from streamnb.errors import one_of
+
+ABSENT = object()
+
+
+class Prediction:
+    """A question, the learner's guess, and what happened. ``value`` is None until somebody guesses.
+
+    ``guess(value)`` answers from code; ``compare(actual)`` says how it went. In a notebook that runs without a browser
+    it stands there unanswered and keeps nobody waiting.
+    """
+
+    def __init__(self, question: str, choices: list[Any] | None, then: Callable[[], Any] | None) -> None:
+        self.question, self.choices, self._then = question, choices, then
+        self.value: Any = None
+        self.actual: Any = ABSENT
+        self._box: Any = None
+
+    def guess(self, value: Any) -> Prediction:
+        """Answer the question, once."""
+        if self.choices is not None and value not in self.choices:
+            raise one_of("predict", "guess", value, self.choices)
+        self.value = value if self.value is None else self.value
+        self._redraw()
+        return self
+
+    def compare(self, actual: Any) -> Prediction:
+        """Say what happened, beside the guess."""
+        self.actual = actual.item() if hasattr(actual, "item") else actual
+        self._redraw()
+        return self
+
+    @property
+    def right(self) -> bool | None:
+        """Whether the guess is what happened; None while one of the two is missing."""
+        return None if self.value is None or self.actual is ABSENT else bool(self.value == self.actual)
+
+    def __repr__(self) -> str:
+        guessed = "no guess yet" if self.value is None else f"you said {self.value}"
+        if self.actual is ABSENT:
+            return guessed
+        return f"{guessed}: right" if self.right else f"{guessed}; it is {self.actual}"
+
+    def _repr_html_(self) -> str:
+        mark = {None: "…", True: "✓", False: "✕"}[self.right]
+        told = f"<b>{mark}</b> {html.escape(repr(self))}"
+        return f'<div role="status" style="max-width: 44em">{html.escape(self.question)}<br>{told}</div>'
+
+    def _repr_mimebundle_(self, **_: Any) -> Any:
+        fallback = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        if self.value is not None or self.actual is not ABSENT:
+            return fallback
+        self._box = self._box or self._asked()
+        return self._box._repr_mimebundle_() | fallback
+
+    # -- the widget
+
+    def _asked(self) -> Any:
+        from ipywidgets import HTML, Button, HBox, IntText, ToggleButtons, VBox
+
+        number = self.choices is None
+        field = IntText(layout={"width": "8em"}) if number else ToggleButtons(options=self.choices, value=None)
+        field.description_allow_html = False
+        send = Button(description="That is my guess", tooltip="Your guess is kept; it cannot be changed.")
+        send.on_click(lambda _: self.guess(field.value))
+        question = HTML(f"<b>Predict.</b> {html.escape(self.question)}")
+        return VBox([question, HBox([field, send])])
+
+    def _redraw(self) -> None:
+        if self._box is None:
+            return
+        from ipywidgets import HTML, Output
+
+        told = [HTML(self._repr_html_())]
+        if self._then is not None and self.value is not None and len(self._box.children) != 1:
+            shown = Output()
+            self._box.children = [*told, shown]
+            shown.append_display_data(self._then())
+            self._then = None
+            return
+        self._box.children = [*told, *[child for child in self._box.children if isinstance(child, Output)]]
+
+
+def predict(
+    question: str, choices: Iterable[Any] | None = None, *, then: Callable[[], Any] | None = None
+) -> Prediction:
+    """Ask for a guess before the figure shows what happens.
+
+    Parameters
+    ----------
+    question
+        One sentence.
+    choices
+        The answers to choose from; without them the guess is a whole number.
+    then
+        A function that gives the figure; it is shown once the guess is made, and not before.
+
+    The guess and the answer stay in the notebook's output. ``compare(actual)`` on what this returns tells how it went.
+    """
+    return Prediction(question, None if choices is None else list(choices), then)

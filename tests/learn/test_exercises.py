@@ -1,0 +1,110 @@
+"""The exercises: each passes its solution, and tells each of its wrong models what it is."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import streamnb as sn
+from streamnb.learn.check import check, exercise, hint, lesson, lessons, solution
+from streamnb.learn.exercise import Exercise, World, Wrong, judge
+
+ALL = [one for number in lessons() for one in lesson(number)]
+WRONG = [(one, wrong) for one in ALL for wrong in one.wrong]
+
+
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.name)
+def test_the_solution_is_right(one):
+    assert str(judge(one, one.solution)) == "right"
+
+
+@pytest.mark.parametrize(("one", "wrong"), WRONG, ids=lambda x: x.name if isinstance(x, Exercise) else x.message[:40])
+def test_a_wrong_model_is_named(one, wrong):
+    assert str(judge(one, wrong.answer)) == f"not yet: {wrong.message}"
+
+
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.name)
+def test_there_are_hints_and_a_solution_that_is_code(one):
+    assert len(one.hints) == 3
+    assert len({wrong.message for wrong in one.wrong}) == len(one.wrong) >= 1
+    compile(one.source(), one.name, "exec")
+
+
+# -- what a check says
+
+
+def double(numbers):
+    return [2 * n for n in numbers]
+
+
+def table(values):
+    return pd.DataFrame({"n": range(len(values)), "twice": values})
+
+
+DOUBLE = Exercise(
+    name="99.A",
+    oracle=lambda numbers: table(double(numbers)),
+    worlds=lambda: (World("", ([1, 2],)), World("another", ([3],))),
+    solution=lambda numbers: table(double(numbers)),
+    wrong=(Wrong("that is the square", lambda numbers: table([n * n for n in numbers])),),
+    hints=("a", "b", "c"),
+)
+
+
+@pytest.mark.parametrize("untried", [None, ..., lambda _: None, lambda numbers: numbers])
+def test_what_the_notebook_came_with_is_not_tried(untried):
+    assert str(judge(DOUBLE, untried)) == "not tried"
+
+
+def test_the_first_wrong_row_is_told():
+    half = judge(DOUBLE, lambda numbers: table([n + 1 for n in numbers]))
+    assert str(half) == "not yet: you say n 1, twice 3; that is not so"
+
+
+def test_a_constant_fails_on_data_not_seen():
+    told = str(judge(DOUBLE, lambda _: table([2, 4])))
+    assert told == "not yet: you say n 0, twice 2; that is not so (on another, which you have not seen)"
+
+
+def missing_name(numbers):
+    return numbers + missing  # type: ignore[name-defined]  # noqa: F821  a learner's slip
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (missing_name, "your code raises NameError: name 'missing' is not defined"),
+        (lambda numbers: numbers[0] // 0, "your code raises ZeroDivisionError: integer division or modulo by zero"),
+        (len, "give a table or a frame, not 2"),
+        (lambda numbers: pd.DataFrame({"n": numbers}), "there is no column 'twice', only ['n']"),
+        (lambda: 1, "your code raises TypeError: <lambda>() takes 0 positional arguments but 1 was given"),
+    ],
+)
+def test_a_broken_answer_gets_one_line(answer, reason):
+    said = str(judge(DOUBLE, answer)).replace("test_a_broken_answer_gets_one_line.<locals>.", "")
+    assert said == f"not yet: {reason}"
+
+
+def test_an_error_of_ours_is_told_as_it_stands():
+    told = str(judge(exercise("03.B"), lambda rows: rows.filter(sn.col("dap") < sn.col("arr"))))
+    assert told.startswith("not yet: filter: ")
+    assert "dep" in told
+
+
+def test_a_card_is_escaped():
+    assert "<img" not in check("03.A", {"delay": "<img src=x onerror=alert(1)>"})._repr_html_()
+
+
+def test_hints_come_one_by_one_and_again():
+    said = [repr(hint("03.B")) for _ in range(4)]
+    assert len(set(said)) == 3
+    assert said[0] == said[3]
+
+
+def test_a_solution_is_shown_as_code():
+    assert "def protect(rows):" in repr(solution("03.B"))
+
+
+def test_an_exercise_that_is_not_there_names_those_that_are():
+    with pytest.raises(sn.PlanError, match=r"03\.A"):
+        check("03.Z", 1)
