@@ -77,7 +77,7 @@ class _UntriedError(Exception):
 
 def judge(exercise: Exercise, answer: Any) -> Verdict:
     """Try an answer on every world of its exercise."""
-    if answer is None or answer is ...:
+    if _untried(answer):
         return NOT_TRIED
     worlds = exercise.worlds()
     try:
@@ -92,6 +92,13 @@ def judge(exercise: Exercise, answer: Any) -> Verdict:
         fault = exercise.but(answer) if exercise.but else None
         return Verdict("right, but", fault) if fault else RIGHT
     return Verdict("not yet", _known(exercise, worlds, given) or _first(faults, worlds))
+
+
+def _untried(answer: Any) -> bool:
+    """Tell whether an answer is an empty one, such as a notebook comes with."""
+    if isinstance(answer, Mapping):
+        return all(_untried(value) for value in answer.values())
+    return answer is None or answer is ...
 
 
 def _given(exercise: Exercise, answer: Any, world: World) -> Any:

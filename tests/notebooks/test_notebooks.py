@@ -15,6 +15,8 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
+from streamnb.learn.check import exercise
+
 ROOT = Path(__file__).parents[2]
 COURSE = ROOT / "notebooks"
 LESSONS = sorted(path.stem for path in COURSE.glob("*.ipynb"))
@@ -63,17 +65,17 @@ def between_code(notebook: Any) -> list[str]:
 
 def verdicts(cells: dict[str, Any]) -> list[str]:
     """Return what the cells that check an exercise said."""
-    checks = [cell for name, cell in cells.items() if "-check" in name]
-    return [output.data["text/plain"].strip("'") for cell in checks for output in cell.outputs if "data" in output]
+    checks = [cell for name, cell in cells.items() if "-check-" in name]
+    return [output.data["text/plain"] for cell in checks for output in cell.outputs if "data" in output]
 
 
 def solved(notebook: Any) -> Any:
-    """Return the notebook with each exercise replaced by the solution that is folded away below it."""
+    """Return the notebook with each exercise replaced by the solution that ``sn.solution`` shows."""
     done = copy.deepcopy(notebook)
-    folded = {cell.id: FENCED.findall(cell.source) for cell in done.cells if "-solution" in cell.id}
     for cell in code_cells(done):
-        if "-exercise" in cell.id:
-            (cell.source,) = folded[cell.id.replace("-exercise", "-solution")]
+        number, _, letter = cell.id.partition("-exercise-")
+        if letter:
+            cell.source = exercise(f"{number}.{letter.upper()}").source()
     return done
 
 
