@@ -1,0 +1,114 @@
+"""Lesson 05: memory that must end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from streamnb.aggregates import count
+from streamnb.frame import StreamFrame
+from streamnb.learn import chaos, simulate
+from streamnb.learn.exercise import Exercise, World, Wrong
+from streamnb.ops.session import session_window
+from streamnb.windows import window
+
+GAP = pd.Timedelta("30 min")
+
+
+def _clicks(seed: int) -> StreamFrame:
+    return chaos.duplicate(simulate.clicks(seed), p=0.05, after="8 min", seed=seed)
+
+
+def _worlds() -> Sequence[World]:
+    return [World(f"the clicks of another day (seed {seed})", (_clicks(seed),)) for seed in (11, 12)]
+
+
+# -- A: each click once
+
+
+def _distinct(clicks: StreamFrame) -> pd.DataFrame:
+    return clicks.collect().drop_duplicates("id")[["id", "user", "page", "at"]]
+
+
+def _within(delay: str) -> Callable[[StreamFrame], StreamFrame]:
+    return lambda clicks: clicks.with_watermark("at", delay).drop_duplicates_within_watermark(["id"])
+
+
+def _grows(once: Callable[[StreamFrame], StreamFrame]) -> str | None:
+    """Say so if the state at its largest holds half of the ids or more."""
+    clicks = _clicks(11)
+    with once(clicks).query(name="the check's") as query:
+        query.run()
+        held = max(sum(step.num_rows_total for step in p.state_operators) for p in query.progress)
+    ids = clicks.collect()["id"].nunique()
+    return f"the state holds {held} of {ids} ids at its largest; let a time end them" if held >= ids / 2 else None
+
+
+# -- B: visits
+
+
+def _visits(clicks: StreamFrame) -> pd.DataFrame:
+    """Return the visits in plain pandas: a silence of 30 minutes or more ends one."""
+    rows = clicks.collect().drop_duplicates("id").sort_values(["user", "at"])
+    new = (rows.groupby("user")["at"].diff() >= GAP).groupby(rows["user"]).cumsum()
+    found = rows.groupby(["user", new.rename("visit")])["at"].agg(window_start="min", pages="size").reset_index()
+    return found[["window_start", "user", "pages"]]
+
+
+def _sessions(gap: str, *, once: bool = True) -> Callable[[StreamFrame], StreamFrame]:
+    def visits(clicks: StreamFrame) -> StreamFrame:
+        rows = _within("20 minutes")(clicks) if once else clicks.with_watermark("at", "20 minutes")
+        return rows.group_by(session_window("at", gap), "user").agg(pages=count())
+
+    return visits
+
+
+def _half_hours(clicks: StreamFrame) -> StreamFrame:
+    return _within("20 minutes")(clicks).group_by(window("at", "30 minutes"), "user").agg(pages=count())
+
+
+EXERCISES = (
+    Exercise(
+        name="05.A",
+        oracle=_distinct,
+        worlds=_worlds,
+        solution=_within("20 minutes"),
+        but=_grows,
+        wrong=(
+            Wrong("clicks of phones that were offline are lost: the delay is too short for them", _within("2 minutes")),
+            Wrong(
+                "clicks are still doubled: two rows with one id are one click",
+                lambda clicks: clicks.limit(10**9),
+            ),
+        ),
+        hints=(
+            "A duplicate cannot come any more once its time is behind the watermark.",
+            "The delay must be as long as a phone may be offline, and no longer.",
+            "with_watermark('at', '20 minutes'), then drop_duplicates_within_watermark.",
+        ),
+        shown="""def once(clicks):
+    return clicks.with_watermark("at", "20 minutes").drop_duplicates_within_watermark(["id"])""",
+    ),
+    Exercise(
+        name="05.B",
+        oracle=_visits,
+        worlds=_worlds,
+        solution=_sessions("30 minutes"),
+        then=lambda frame: frame.collect(),
+        wrong=(
+            Wrong("some clicks are counted twice: the retries", _sessions("30 minutes", once=False)),
+            Wrong("those are half hours of the clock, not visits: one visit may lie in two of them", _half_hours),
+            Wrong("that is the delay; the gap is 30 minutes", _sessions("20 minutes")),
+        ),
+        hints=(
+            "First each click once, as in exercise A; then group.",
+            "The keys are sn.session_window('at', '30 minutes') and 'user'.",
+            "pages=sn.count() counts the clicks of a visit.",
+        ),
+        shown="""def visits(clicks):
+    marked = clicks.with_watermark("at", "20 minutes")
+    each = marked.drop_duplicates_within_watermark(["id"])
+    return each.group_by(sn.session_window("at", "30 minutes"), "user").agg(pages=sn.count())""",
+    ),
+)
