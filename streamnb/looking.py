@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import polars as pl
 
+from streamnb.asked import Question
 from streamnb.explain import explain
 from streamnb.graph import Graph
 from streamnb.history import History
 from streamnb.inputs import Inputs
+from streamnb.lineage import Recording
 from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
 from streamnb.progress import Progress, Trace
 from streamnb.report import late_rows, state_rows, timestamp
 from streamnb.sinks.memory import Memory
 from streamnb.time import Watermark
+from streamnb.why import Why, why
 
 if TYPE_CHECKING:
     from streamz import Stream
@@ -128,6 +131,31 @@ class Looking:
     def graph(self) -> list[Stream]:
         """The streamz nodes, inputs first; ``q.graph[-1].sink(print)`` listens to the last."""
         return list(self._graph.streams)
+
+    def why(self, row: Question) -> Why:
+        """Tell what became of a row, dropped or kept, and why; of a row of the result, which rows it is made of.
+
+        Parameters
+        ----------
+        row
+            A dict of columns or a row of a DataFrame (of the input, of ``q.late``, of ``q.result``), an expression such
+            as ``sn.col("id") == 7``, or words that its values say (``"US 450"``). If several rows match, the first is
+            told of, and how many more there are.
+
+        Errors: ColumnNotFoundError for a column that is nowhere. Rows are read again from the sources, and functions of
+        your own in the plan are called again.
+        """
+        recording = self.recording()
+        with self._lock:
+            waiting = self._inputs.read(self._inputs.latest())
+        unread = {n: waiting[id(source)] for n, source in enumerate(recording.sources)}
+        return why(recording, row, unread)
+
+    def recording(self) -> Recording:
+        """Return what the query has read and done so far; explanations and what-if are computed from it."""
+        with self._lock:
+            watermark, sources = self._graph.watermark, tuple(self._inputs.sources)
+            return Recording(self._optimized, self._mode, watermark, sources, tuple(self._trace), tuple(self._progress))
 
     def explain(self) -> str:
         """Return the plan as text, and the one that runs where that differs."""

@@ -108,12 +108,29 @@ class StepTrace:
 
 
 @dataclass(frozen=True, eq=False)
+class Mark:
+    """One ``with_watermark`` after one batch: what it asks for by itself, whatever the other inputs ask for.
+
+    ``input`` counts them from 1; ``source`` is what feeds it. ``value`` is its largest event time minus ``delay``, set
+    by ``row``; both are None before its first row.
+    """
+
+    input: int
+    event_time: str
+    source: str
+    delay: dt.timedelta
+    value: dt.datetime | None
+    row: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, eq=False)
 class Trace:
     """The story of one batch.
 
     ``time`` is its processing time (of the clock, or of the replay). ``watermark`` is the one it ran with,
     ``watermark_after`` the one it left behind, set by the row ``watermark_row``. ``rows`` are the rows that declared an
-    event time in it (all input rows where none is declared). ``no_data`` marks a batch without input.
+    event time in it (all input rows where none is declared). ``no_data`` marks a batch without input. ``marks`` are the
+    inputs' own watermarks after it; the query goes by the least of them (``watermark_policy="max"``: the largest).
     """
 
     batch_id: int
@@ -125,6 +142,7 @@ class Trace:
     rows: pl.DataFrame
     steps: tuple[StepTrace, ...]
     emitted: pl.DataFrame
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,10 @@ import pandas as pd
 import polars as pl
 
 from streamnb.graph import Graph
+from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WatermarkStep
-from streamnb.plan import Batch, instant_of
-from streamnb.progress import OperatorProgress, Progress, SourceProgress, StepTrace, Trace
+from streamnb.plan import Batch, Node, instant_of
+from streamnb.progress import Mark, OperatorProgress, Progress, SourceProgress, StepTrace, Trace
 from streamnb.state import EXPIRES
 from streamnb.time import moment
 
@@ -106,6 +108,25 @@ def trace_of(
         rows=steps[0].rows if steps else rows[id(source)],
         steps=graph.traces,
         emitted=emitted,
+        marks=_marks(graph),
+    )
+
+
+def _marks(graph: Graph) -> tuple[Mark, ...]:
+    """Return what every input asks for after a batch."""
+    found = [(s.node, s.step) for s in graph.streams if isinstance(s.step, WatermarkStep)]
+    return tuple(_mark(node, step, graph) for node, step in found)
+
+
+def _mark(node: Node, step: WatermarkStep, graph: Graph) -> Mark:
+    asked = graph.watermark.candidate(step.number)
+    return Mark(
+        input=step.number + 1,
+        event_time=step.node.event_time,
+        source=", ".join(repr(below.source) for below in node.walk() if isinstance(below, Read)),
+        delay=dt.timedelta(microseconds=step.node.delay),
+        value=None if step.set_by is None else instant_of(asked, step.node.schema[step.node.event_time]),
+        row=step.set_by,
     )
 
 

@@ -219,6 +219,10 @@ class Watermark:
         watermark._late, watermark.current = NEVER_LATE, ALL_PAST
         return watermark
 
+    def like(self) -> Watermark:
+        """Return a watermark that has seen nothing, with the same settings."""
+        return Watermark(self.policy, single=self.single)
+
     def add_input(self) -> int:
         """Return the number of a new input; an input without rows counts as 1970."""
         self._candidates.append(0)
