@@ -65,7 +65,7 @@ def journey(recording: Recording, row: int, plan: Node | None = None, *, until: 
 def _visit(stop: Stop, stream: StepStream, batch: int, ids: Ids) -> None:
     out = stream.out
     assert out is not None  # noqa: S101  the batch has run
-    if not stream.upstreams or any(len(holding(rows, ids)) for rows in _incoming(stream)):
+    if not stream.upstreams or any(len(holding(rows, ids)) for rows in incoming(stream)):
         stop.entered += [batch] if stream.upstreams or len(holding(out.rows, ids)) else []
     _note(stop.left, batch, holding(out.rows, ids))
     trace = out.trace
@@ -78,7 +78,7 @@ def _visit(stop: Stop, stream: StepStream, batch: int, ids: Ids) -> None:
             _note(stop.removed, batch, holding(trace.removed(), ids))
 
 
-def _incoming(stream: StepStream) -> list[pl.DataFrame]:
+def incoming(stream: StepStream) -> list[pl.DataFrame]:
     """Return the rows of every input, with their numbers."""
     found = []
     for upstream in stream.upstreams:
@@ -112,7 +112,7 @@ def first_of_key(recording: Recording, stop: Stop, row: int, columns: Sequence[s
     seen: list[pl.DataFrame] = []
     for graph in recording.again(until=batch + 1):
         stream = streams_of(graph)[stop.number - 1]
-        seen += [rows.select(ROWS, *columns) for rows in _incoming(stream)]
+        seen += [rows.select(ROWS, *columns) for rows in incoming(stream)]
     mine = holding(seen[-1], np.array([row]))[:1]
     if not len(mine):
         return None

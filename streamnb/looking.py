@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import polars as pl
 
+from streamnb.ahead import Standing
 from streamnb.asked import Question
 from streamnb.explain import explain
 from streamnb.graph import Graph
@@ -19,7 +20,8 @@ from streamnb.player import Player
 from streamnb.progress import Progress, Trace
 from streamnb.report import late_rows, state_rows, timestamp
 from streamnb.sinks.memory import Memory
-from streamnb.time import Watermark
+from streamnb.time import Clock, Duration, Watermark
+from streamnb.waiting import NoOutput, Situation, why_no_output
 from streamnb.why import Why, why
 
 if TYPE_CHECKING:
@@ -41,6 +43,10 @@ class Looking:
     _trace: list[Trace]
     _progress: list[Progress]
     _exception: BaseException | None
+    _clock: Clock
+    _no_data: bool
+    _replayed: int | None
+    _trigger: Duration | None
     _stopped: bool
     _done: bool
 
@@ -150,6 +156,28 @@ class Looking:
             waiting = self._inputs.read(self._inputs.latest())
         unread = {n: waiting[id(source)] for n, source in enumerate(recording.sources)}
         return why(recording, row, unread)
+
+    def why_no_output(self) -> NoOutput:
+        """Tell why nothing comes out yet, or what comes out next: the first thing that must happen, and what after it.
+
+        What it names has been tried on a copy of the query; do it, ``run()``, and rows come out. Functions of your own
+        are not called to try things; the answer then says less.
+        """
+        return why_no_output(self._situation())
+
+    def _situation(self) -> Situation:
+        recording = self.recording()
+        with self._lock:
+            tables = tuple(table.frame() for step in self._graph.steps for table in step.tables)
+            standing = Standing(
+                self._optimized, self._mode, self._graph.watermark, tables, self._graph.snapshot(), self._inputs,
+                self._now(), self._history.last.batch_id, self._no_data,
+            )  # fmt: skip
+            return Situation(recording, standing, self.status, self._exception, once=self._trigger == "once")
+
+    def _now(self) -> int:
+        """Return the processing time of a batch that would run now."""
+        return self._clock.now() if self._replayed is None else self._replayed
 
     def recording(self) -> Recording:
         """Return what the query has read and done so far; explanations and what-if are computed from it."""
