@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from streamnb.progress import Outline, Playable, Trace
 
-Place = tuple[int, "Trace | None"]
+Place = tuple[int, "Trace | None", bool]
+"""A position, its batch, and whether the query plays: then less is drawn."""
 
 SPEED = 2.0
 """Batches a second, until the reader chooses."""
@@ -56,7 +57,7 @@ class Dashboard:
         self._tabled: Place | None = None
         self._tabled_at = 0.0
         self._draw(0.0)
-        self._pacer = Pacer(query.name, self._draw, self._refresh_still, self.live.ready)
+        self._pacer = Pacer(query.name, self._draw, self._rest, self.live.ready)
         self._unwatch = [query.subscribe(self._pacer.mark), self.cursor.watch(self._pacer.mark), self._watch_cells()]
 
     def _watch_cells(self) -> Callable[[], None]:
@@ -133,7 +134,7 @@ class Dashboard:
 
     def _place(self) -> Place:
         at = self.at
-        return at, self.query.trace[at] if at >= 0 else None
+        return at, self.query.trace[at] if at >= 0 else None, self.query.playing
 
     def _draw(self, since: float) -> bool:
         """Draw the batch the cursor is at; return whether it is another one than before."""
@@ -141,7 +142,7 @@ class Dashboard:
             place = self._place()
             is_new = place != self._drawn
             if is_new:
-                self._draw_batch(place[0], since)
+                self._draw_batch(place[0], since, playing=place[2])
                 self._drawn = place
             self._draw_table(place)
             self.controls.show(self.query, place[0], self.speed)
@@ -155,11 +156,11 @@ class Dashboard:
         self._show_table(place[0])
         self._tabled, self._tabled_at = place, time.monotonic()
 
-    def _draw_batch(self, at: int, since: float) -> None:
+    def _draw_batch(self, at: int, since: float, *, playing: bool) -> None:
         with self.live.lock:
-            self.plane.refresh(at)
+            self.plane.refresh(at, playing=playing)
             self.live.flush(since)
-            if not self.query.playing:
+            if not playing:
                 self.live.caption = self.plane.describe(at)
 
     def _show_table(self, at: int) -> None:
@@ -190,6 +191,15 @@ class Dashboard:
     def _after_cell(self, _: Any) -> None:
         if not self.query.playing:
             self._refresh_still()
+
+    def _rest(self) -> None:
+        """Draw all that was left out while the query played."""
+        with self._guarded():
+            place = self._place()
+            self._draw_batch(place[0], time.monotonic(), playing=False)
+            self._tabled_at = 0.0
+            self._draw_table(place)
+        self._refresh_still()
 
     def _refresh_still(self) -> None:
         with self._guarded():

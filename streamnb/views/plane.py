@@ -18,6 +18,7 @@ from streamnb.time import MILLISECOND
 from streamnb.views.plane_axis import Axis, count_axis, spell_clock, time_axis
 from streamnb.views.plane_rows import (
     DROPPED,
+    LATE,
     UPCOMING,
     Interval,
     Numbers,
@@ -28,14 +29,14 @@ from streamnb.views.plane_rows import (
     last_start,
     story_of,
 )
-from streamnb.views.plane_words import FATES, caption, key, spoken, title
+from streamnb.views.plane_words import FATES, caption, key, sampled, spoken, title
 
 WIDTH, HEIGHT = 760, 660
 FRAME = (90, 76, 596, 464)
 """Left, top, width and height of the ground inside the figure, in pixels."""
 
-MOST_ROWS = 2_000
-"""Rows drawn one by one; of more, a sample is drawn and every dropped one."""
+MOST_ROWS, MOST_WHILE_PLAYING = 2_000, 400
+"""Rows drawn one by one; of more, a sample is drawn and every late one, up to as many again."""
 
 _LETTER = 8.2
 _INSET = 0.04
@@ -111,24 +112,26 @@ def plane(traces: Sequence[Trace], outline: Outline, upcoming: pl.DataFrame | No
     return lay_out(Story(outline).follow(traces), outline, upcoming, cursor)
 
 
-def plane_of(query: Playable, cursor: int) -> PlaneLayout:
+def plane_of(query: Playable, cursor: int, most: int = MOST_ROWS) -> PlaneLayout:
     """Lay out the plane of a query; all pictures of it share what is read of its trace. See :func:`plane`."""
-    return lay_out(story_of(query).follow(list(query.trace)), query.outline, query.upcoming(), cursor)
+    return lay_out(story_of(query).follow(list(query.trace)), query.outline, query.upcoming(), cursor, most)
 
 
-def lay_out(readings: Sequence[Reading], outline: Outline, upcoming: pl.DataFrame | None, cursor: int) -> PlaneLayout:
-    """Lay out the plane from batches already read; see :func:`plane`."""
+def lay_out(
+    readings: Sequence[Reading], outline: Outline, upcoming: pl.DataFrame | None, cursor: int, most: int = MOST_ROWS
+) -> PlaneLayout:
+    """Lay out the plane from batches already read, with ``most`` rows one by one; see :func:`plane`."""
     scene = Scene(readings, outline, upcoming, min(cursor, len(readings) - 1))
-    return _stems(scene) if outline.event_time is None else _plane(scene)
+    return _stems(scene) if outline.event_time is None else _plane(scene, most)
 
 
-def _plane(scene: Scene) -> PlaneLayout:
+def _plane(scene: Scene, most: int) -> PlaneLayout:
     x, y = _axes(scene)
     stair = _stair(scene.shown)
-    rows, every = _rows(scene)
+    rows, sample = _rows(scene, most)
     diagonal, no_delay = _diagonal(x, y)
     return PlaneLayout(
-        title=title(scene), caption=caption(scene, every), key=key(scene), spoken=spoken(scene, x, y), x=x, y=y,
+        title=title(scene), caption=caption(scene, sample), key=key(scene), spoken=spoken(scene, x, y), x=x, y=y,
         rows=rows, strips=_strips(scene, x), stair=stair, closed=_closed(stair, x) if scene.closes else (),
         watermark=_watermark(scene, x, y), now=_now(scene, x, y), bars=_bars(scene, x),
         provisional=_provisional(scene, x), diagonal=diagonal, no_delay=no_delay,
@@ -140,7 +143,7 @@ def _stems(scene: Scene) -> PlaneLayout:
     most = max((len(r.placed.x) for r in scene.in_sight), default=0)
     x = _axis("processing time", times, None, scene)
     return PlaneLayout(
-        title=title(scene), caption=caption(scene, 1), key=(), spoken=spoken(scene, x, x),
+        title=title(scene), caption=caption(scene, ""), key=(), spoken=spoken(scene, x, x),
         x=x, y=count_axis("rows in the batch", most),
         stems=tuple(Bar(r.time, r.time, float(len(r.placed.x)), "", _stem_tip(r, x)) for r in scene.shown),
     )  # fmt: skip
@@ -195,27 +198,36 @@ def _roomy(low: float, high: float) -> Point:
 # Rows
 
 
-def _rows(scene: Scene) -> tuple[tuple[Mark, ...], int]:
-    """Return the marks, and that of how many rows one is drawn; dropped rows left out of the sample follow it."""
-    placed = scene.placed()
-    every = _every(sum(len(p.x) for p, _ in placed))
+def _rows(scene: Scene, most: int) -> tuple[tuple[Mark, ...], str]:
+    """Return the marks, and how many of all rows they are; late rows left out of the sample follow it."""
+    placed = [rows for rows, _ in scene.placed()]
+    ends = np.cumsum([len(rows.x) for rows in placed])
+    fates = [p.fates if arrived else np.full(len(p.x), UPCOMING, dtype=object) for p, arrived in scene.placed()]
+    fate = np.concatenate([np.array([], dtype=object), *fates])
+    seen = np.concatenate([np.array([], dtype=bool), *(np.isfinite(p.x) & np.isfinite(p.y) for p in placed)])
+    drawn, every = _thinned(seen, most)
+    extra, every_of = np.zeros(len(fate), dtype=bool), {}
+    for kind in (LATE, DROPPED):
+        kept, every_of[kind] = _thinned(seen & (fate == kind), most)
+        extra |= kept & ~drawn
     sample: list[Mark] = []
     besides: list[Mark] = []
-    at = 0
-    for rows, arrived in placed:
-        fates = rows.fates if arrived else np.full(len(rows.x), UPCOMING, dtype=object)
-        seen = np.isfinite(rows.x) & np.isfinite(rows.y)
-        drawn = seen & ((np.arange(len(rows.x)) + at) % every == 0)
-        extra = seen & ~drawn & (fates == DROPPED)
-        marks = _marks(rows, fates, np.flatnonzero(drawn | extra))
-        for mark, is_extra in zip(marks, extra[drawn | extra], strict=True):
+    for rows, own, end in zip(placed, fates, ends.tolist(), strict=True):
+        which = np.flatnonzero((drawn | extra)[end - len(own) : end])
+        for mark, is_extra in zip(_marks(rows, own, which), extra[end - len(own) + which], strict=True):
             (besides if is_extra else sample).append(mark)
-        at += len(rows.x)
-    return (*sample, *besides), every
+    words = sampled(len(sample) + len(besides), int(seen.sum()), every_of) if every > 1 else ""
+    return (*sample, *besides), words
 
 
-def _every(rows: int) -> int:
-    return 1 if rows <= MOST_ROWS else 2 ** math.ceil(math.log2(rows / MOST_ROWS))
+def _thinned(which: np.ndarray[Any, Any], most: int) -> tuple[np.ndarray[Any, Any], int]:
+    """Return at most ``most`` of the rows in ``which``, and that of how many one is kept."""
+    every = _every(int(which.sum()), most)
+    return which & ((np.cumsum(which) - 1) % every == 0), every
+
+
+def _every(rows: int, most: int) -> int:
+    return 1 if rows <= most else 2 ** math.ceil(math.log2(rows / most))
 
 
 def _marks(rows: Placed, fates: np.ndarray[Any, Any], which: np.ndarray[Any, Any]) -> Iterable[Mark]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,7 +17,6 @@ from bokeh.models import (
     HoverTool,
     HSpan,
     Line,
-    LinearAxis,
     Patch,
     Range1d,
     Scatter,
@@ -30,10 +30,23 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
 from streamnb.progress import Playable
-from streamnb.views.plane import FRAME, HEIGHT, WIDTH, Mark, Note, PlaneLayout, plane_of
+from streamnb.views.plane import (
+    FRAME,
+    HEIGHT,
+    MOST_ROWS,
+    MOST_WHILE_PLAYING,
+    WIDTH,
+    Mark,
+    Note,
+    PlaneLayout,
+    plane_of,
+)
 from streamnb.views.plane_axis import Axis
 from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING
 from streamnb.views.theme import FONT, paint
+
+WORDS_PAUSE = 0.4
+"""Seconds between two titles while the query plays: words in a margin make Bokeh lay out the whole figure anew."""
 
 Columns = dict[str, Any]
 """Words as a list, numbers as an array, by name."""
@@ -42,6 +55,8 @@ _TIP = "<div style='white-space: pre-line; max-width: 320px; overflow-wrap: anyw
 _LEFT, _TOP, _WIDE, _HIGH = FRAME
 _MARGIN = 12
 _WRAP = 112
+_RIMMED = 300
+"""Marks that get a rim: where they lie on one another it is not seen, and half of the strokes are saved."""
 _WORDY = ("text", "tip")
 _FATES = (UPCOMING, ASIDE, COUNTED, LATE, DROPPED)
 
@@ -57,34 +72,39 @@ class Plane:
         self.figure = _ground()
         self._sources, self._renderers = _glyphs(self.figure)
         self._labels = {name: _label(self.figure, name) for name in _LABELS}
-        self._now = _now_axis(self.figure)
         self._key = _legend(self.figure)
         self._title = _heading(self.figure, "above", "ink", text_font_size="20px", standoff=6)
         self._caption = _heading(self.figure, "below", "muted", text_font_size="12.5px", text_font_style="normal",
                                  text_line_height=1.35, standoff=12)  # fmt: skip
         self._marks: tuple[tuple[str, str], ...] = ()
+        self._written_at = 0.0
         self.refresh(len(query.trace) - 1)
 
-    def refresh(self, cursor: int) -> None:
-        """Show the state after batch ``cursor`` of the trace; -1 is before the first."""
-        layout = plane_of(self._query, cursor)
+    def refresh(self, cursor: int, *, playing: bool = False) -> None:
+        """Show the state after batch ``cursor`` of the trace; -1 is before the first.
+
+        While it is ``playing`` fewer rows are drawn one by one, so that the picture keeps up.
+        """
+        layout = plane_of(self._query, cursor, MOST_WHILE_PLAYING if playing else MOST_ROWS)
+        _set(self._renderers[COUNTED].glyph, line_width=1 if len(layout.rows) <= _RIMMED else 0)
         _frame(self.figure, layout.x, layout.y)
         for name, columns in _columns(layout).items():
             push(self._sources[name], columns)
-        self._write(layout)
+        self._write(layout, playing=playing)
 
     def describe(self, cursor: int) -> str:
         """Return the state after batch ``cursor`` in sentences, for those who do not see the picture."""
         return plane_of(self._query, cursor).spoken
 
-    def _write(self, layout: PlaneLayout) -> None:
+    def _write(self, layout: PlaneLayout, *, playing: bool) -> None:
         _say(self._labels["watermark"], _inside(layout.watermark, layout.x))
         _say(self._labels["no_delay"], layout.no_delay)
+        _say(self._labels["now"], layout.now)
+        if playing and time.monotonic() - self._written_at < WORDS_PAUSE:
+            return
+        self._written_at = time.monotonic()
         _set(self._title, text=layout.title)
         _set(self._caption, text="\n".join(textwrap.wrap(layout.caption, _WRAP)))
-        now = {layout.now.y: layout.now.text} if layout.now else {}
-        _set(self._now.ticker, ticks=list(now))
-        _set(self._now, major_label_overrides=now)
         self._explain(layout.key)
 
     def _explain(self, key: tuple[tuple[str, str], ...]) -> None:
@@ -263,6 +283,7 @@ def _draw_rows(draw: _Pen) -> None:
 
 
 _LABELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "now": ("now", {"text_baseline": "middle", "x_offset": 8, "text_font_size": "13px", "text_font_style": "bold"}),
     "watermark": ("watermark_text", {"text_baseline": "bottom", "x_offset": 6, "y_offset": 5,
                                      "text_font_size": "13px", "text_font_style": "bold"}),
     "no_delay": ("muted", {"text_baseline": "top", "text_align": "center", "text_font_size": "12.5px",
@@ -290,18 +311,6 @@ def _heading(ground: figure, place: str, role: str, **looks: Any) -> Title:
     title = paint(Title(**looks), text_color=role)
     ground.add_layout(title, place)  # type: ignore[arg-type]
     return title
-
-
-def _now_axis(ground: figure) -> LinearAxis:
-    """Return an axis on the right with a single tick: now."""
-    looks: dict[str, Any] = {
-        "axis_line_color": None, "major_tick_line_color": None, "minor_tick_line_color": None,
-        "major_label_text_font": FONT, "major_label_text_font_size": "13px", "major_label_text_font_style": "bold",
-        "major_label_standoff": 2, "ticker": FixedTicker(ticks=[]),
-    }  # fmt: skip
-    axis = paint(LinearAxis(**looks), major_label_text_color="now")
-    ground.add_layout(axis, "right")
-    return axis
 
 
 def _legend(ground: figure) -> Legend:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -65,13 +66,22 @@ def key(scene: Scene) -> tuple[tuple[str, str], ...]:
     return (*marks, (UPCOMING, FATES[UPCOMING]))
 
 
-def caption(scene: Scene, every: int) -> str:
-    """Return how to read the picture; ``every`` is that of how many rows one is drawn."""
+def sampled(drawn: int, rows: int, every: Mapping[str, int]) -> str:
+    """Return how many rows are drawn, and that of how many late and dropped ones one is."""
+    late = "every late one kept"
+    if every[LATE] > 1:
+        late = f"1 late one in {every[LATE]:,}, every dropped one kept"
+    if every[DROPPED] > 1:
+        late = f"1 dropped one in {every[DROPPED]:,}"
+    return f"{drawn:,} of {rows:,} rows shown; {late}."
+
+
+def caption(scene: Scene, sample: str) -> str:
+    """Return how to read the picture; ``sample`` says which rows are drawn where that is not all."""
     outline = scene.outline
     if outline.event_time is None:
         return "Each stem is one batch, as high as its rows. No column is declared as event time."
-    sample = f"Each mark is one row; 1 row in {every} is drawn, and every dropped one."
-    parts = [sample if every > 1 else "Each mark is one row.", *_of_windows(outline)]
+    parts = ["Each mark is one row.", *([sample] if sample else []), *_of_windows(outline)]
     if outline.delay is not None:
         closed = "; the hatched side is closed" if scene.closes else " and closes nothing here"
         parts.append(f"The watermark moves when a batch ends{closed}.")

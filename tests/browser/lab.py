@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Playwright
 
 HERE = Path(__file__).parent
 ARTIFACTS = HERE / "artifacts"
+ARTIFACTS.mkdir(exist_ok=True)
 FLAGS = (
     "--headless=new",
     "--no-sandbox",

@@ -129,7 +129,7 @@ def test_before_the_first_batch_there_is_no_table(source):
 
 
 def test_a_picture_that_fails_says_so_and_leaves_the_query_alone(dashboard, query, monkeypatch):
-    monkeypatch.setattr(dashboard.plane, "refresh", lambda _: 1 / 0)
+    monkeypatch.setattr(dashboard.plane, "refresh", lambda *_, **__: 1 / 0)
     query.step()
     dashboard._draw(0.0)
     assert dashboard.controls.shown["error"]["title"] == "ZeroDivisionError: division by zero"

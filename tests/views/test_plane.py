@@ -183,7 +183,7 @@ def test_of_many_rows_a_sample_is_drawn_and_every_dropped_one():
     drawn = Counter(m.fate for m in layout.rows)
     assert drawn["dropped"] == 3
     assert 1000 <= drawn["late"] <= 2000
-    assert "1 row in 4 is drawn, and every dropped one." in layout.caption
+    assert "1,503 of 6,003 rows shown; 1 late one in 4, every dropped one kept." in layout.caption
     assert "6,003 rows read" in layout.spoken
 
 
