@@ -13,6 +13,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from tests.servers.programs import admin
+
 MISSING = "no Chromium was found; type: sudo apt-get install chromium (or set STREAMNB_CHROMIUM to the program)"
 APT = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium fonts-liberation"
 
@@ -50,23 +52,11 @@ def _starts(program: str) -> bool:
 
 
 def _ways() -> Iterator[Sequence[str]]:
-    admin = _admin()
-    if admin is not None and Path("/etc/debian_version").exists():
-        yield [*admin, "sh", "-c", APT]
-        yield [*admin, sys.executable, "-m", "playwright", "install-deps", "chromium"]
+    rights = admin()
+    if rights is not None and Path("/etc/debian_version").exists():
+        yield [*rights, "sh", "-c", APT]
+        yield [*rights, sys.executable, "-m", "playwright", "install-deps", "chromium"]
     yield [sys.executable, "-m", "playwright", "install", "chromium"]
-
-
-def _admin() -> Sequence[str] | None:
-    """Return what makes a command run as root without a question, or None."""
-    if sys.platform == "win32":
-        return None
-    if os.geteuid() == 0:
-        return []
-    sudo = shutil.which("sudo")
-    if sudo and subprocess.run([sudo, "-n", "true"], check=False, capture_output=True).returncode == 0:
-        return [sudo, "-n"]
-    return None
 
 
 if __name__ == "__main__" and not (find() or fetch()):
