@@ -24,6 +24,8 @@ class Delivery:
     def __init__(self, sink: AnySink | None, mode: str) -> None:
         self.memory = Memory()
         self._sink, self._mode = _as_sink(sink), mode
+        if self._sink is not None and hasattr(self._sink, "check"):
+            self._sink.check(mode)
 
     def open(self, query: str, epoch: int) -> None:
         """Tell a sink that keeps a ledger for which query, and which of its runs, the batches are."""

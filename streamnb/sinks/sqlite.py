@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
 
 import polars as pl
 
-from streamnb.errors import PlanError, QueryError
+from streamnb.errors import QueryError
 from streamnb.points import reached
 from streamnb.sinks.ledger import Ledger, Verdict, digest
+from streamnb.sinks.plain import plain
+from streamnb.sinks.target import STAGE, Target, quoted
 
 _CREATE = """CREATE TABLE IF NOT EXISTS _streamnb_ledger
     (query TEXT PRIMARY KEY, batch INTEGER, epoch INTEGER, digest TEXT)"""
 _LAST = "SELECT batch, epoch, digest FROM _streamnb_ledger WHERE query = ?"
 _NOTE = "INSERT OR REPLACE INTO _streamnb_ledger VALUES (?, ?, ?, ?)"
-_TYPES = {pl.Int64: "INTEGER", pl.Int32: "INTEGER", pl.Float64: "REAL", pl.Boolean: "INTEGER", pl.Binary: "BLOB"}
+_LIMIT = 2**63
 
 
 class SQLite:
@@ -29,7 +28,10 @@ class SQLite:
     Append mode inserts; update mode replaces the row of the same ``key``; complete mode replaces the whole table. Rows
     and the note which batch they were are one transaction, so a batch that comes again is skipped. With ``version`` a
     row only replaces one with an older or equal value in that column: late news does not overwrite newer.
-    Times are written as ISO text, lists and structs as JSON.
+
+    The table is made if it is not there; one that is there needs a unique index on the key. Times are written as ISO
+    text (with a zone: in UTC), durations as seconds, decimals as text, lists and structs as JSON. NaN is null to
+    SQLite; in a key it is refused, and so is a number of more than 64 bits.
     """
 
     def __init__(
@@ -39,20 +41,18 @@ class SQLite:
         key: str | Sequence[str] | None = None,
         version: str | None = None,
     ) -> None:
-        self._path, self._table, self._version = os.fspath(path), table, version
-        self._key = [key] if isinstance(key, str) else list(key or ())
+        self._path, self._target = os.fspath(path), Target.of("SQLite", table, key, version)
         self._ledger = Ledger()
+
+    def check(self, mode: str) -> None:
+        self._target.check(mode)
 
     def open(self, query: str, epoch: int) -> None:
         """Hear for which query, and which of its runs, the batches are."""
         self._ledger = Ledger(query, epoch)
 
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
-        if mode == "update" and not self._key:
-            raise PlanError(
-                "SQLite: update mode replaces rows by key; give key=, the columns of the grouping.",
-                code="OPTION_INVALID",
-            )
+        self.check(mode)
         with closing(sqlite3.connect(self._path, isolation_level=None, timeout=30)) as db:
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -68,52 +68,62 @@ class SQLite:
         mine = digest(rows)
         if self._ledger.judge(found, batch_id, mine) is Verdict.SKIP:
             return
-        self._prepare(db, rows)
+        values = plain("SQLite", self._target.newest(rows))
+        self._refuse_what_does_not_fit(values)
+        self._prepare(db, values)
         if mode == "complete":
-            db.execute(f"DELETE FROM {_quoted(self._table)}")  # noqa: S608  the name is quoted
-        db.executemany(self._statement(rows.columns), map(_values, rows.iter_rows()))
+            db.execute(f"DELETE FROM {quoted(self._target.table)}")  # noqa: S608  the name is quoted
+        self._merge(db, values)
         reached("sink.rows")
         db.execute(_NOTE, [self._ledger.query, batch_id, self._ledger.epoch, mine])
         reached("sink.ledger")
 
     def _prepare(self, db: sqlite3.Connection, rows: pl.DataFrame) -> None:
-        columns = [f"{_quoted(n)} {_TYPES.get(t.base_type(), 'TEXT')}" for n, t in rows.schema.items()]
-        unique = [f"UNIQUE ({', '.join(map(_quoted, self._key))})"] if self._key else []
-        db.execute(f"CREATE TABLE IF NOT EXISTS {_quoted(self._table)} ({', '.join([*columns, *unique])})")
-        there = {name for _, name, *_ in db.execute(f"PRAGMA table_info({_quoted(self._table)})")}
-        missing = [name for name in rows.columns if name not in there]
-        if missing:
+        table, key = quoted(self._target.table), self._target.key
+        columns = [f"{quoted(name)} {_type(dtype)}" for name, dtype in rows.schema.items()]
+        unique = [f"UNIQUE ({', '.join(map(quoted, key))})"] if key else []
+        db.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join([*columns, *unique])})")
+        about = db.execute(f"PRAGMA table_info({table})").fetchall()
+        self._target.compare((name for _, name, *_ in about), rows.columns)
+        primary = {name for _, name, *_, place in about if place}
+        if key and set(key) not in (primary, *_unique(db, table)):
             raise QueryError(
-                f"SQLite: table {self._table!r} has no columns {missing}; add them, or write to another table."
+                f"SQLite: table {self._target.table!r} has no unique index on its key {list(key)}; "
+                f"CREATE UNIQUE INDEX … ON {table} ({', '.join(map(quoted, key))}), or write to another table."
             )
 
-    def _statement(self, columns: Sequence[str]) -> str:
-        names = ", ".join(map(_quoted, columns))
-        insert = f"INSERT INTO {_quoted(self._table)} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  names are quoted
-        if not self._key:
-            return insert
-        others = [_quoted(c) for c in columns if c not in self._key]
-        update = "DO UPDATE SET " + ", ".join(f"{c} = excluded.{c}" for c in others) if others else "DO NOTHING"
-        newer = ""
-        if self._version is not None and others:
-            version = _quoted(self._version)
-            newer = f" WHERE excluded.{version} >= {_quoted(self._table)}.{version}"
-        return f"{insert} ON CONFLICT ({', '.join(map(_quoted, self._key))}) {update}{newer}"
+    def _merge(self, db: sqlite3.Connection, rows: pl.DataFrame) -> None:
+        names = ", ".join(map(quoted, rows.columns))
+        db.execute(f"CREATE TEMP TABLE {STAGE} AS SELECT {names} FROM {quoted(self._target.table)} WHERE 0")  # noqa: S608  names are quoted
+        db.executemany(f"INSERT INTO {STAGE} VALUES ({', '.join('?' * rows.width)})", rows.iter_rows())  # noqa: S608  no names
+        update = self._target.update(rows.columns, "IS") if self._target.key else None
+        if update is not None:
+            db.execute(update)
+        db.execute(self._target.insert(rows.columns, "IS"))
+
+    def _refuse_what_does_not_fit(self, rows: pl.DataFrame) -> None:
+        for column in rows:
+            if column.dtype in (pl.UInt64, pl.Int128) and (wide := column.filter(abs(column) >= _LIMIT)).len():
+                raise QueryError(
+                    f"SQLite: column {column.name!r} holds {wide[0]}, more than its 64 bits; cast it to a string."
+                )
+            if column.name in self._target.key and column.dtype.is_float() and column.is_nan().any():
+                raise QueryError(
+                    f"SQLite: the key {column.name!r} holds NaN, which SQLite takes for null; fill it or drop it."
+                )
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _unique(db: sqlite3.Connection, table: str) -> list[set[str]]:
+    """Return the columns of every unique index that covers all rows."""
+    whole = [
+        name for _, name, unique, _, partial in db.execute(f"PRAGMA index_list({table})") if unique and not partial
+    ]
+    return [{column for *_, column in db.execute(f"PRAGMA index_info({quoted(name)})")} for name in whole]
 
 
-def _values(row: Iterable[Any]) -> list[Any]:
-    return [_value(value) for value in row]
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, dt.datetime | dt.date):
-        return value.isoformat(" ") if isinstance(value, dt.datetime) else value.isoformat()
-    if isinstance(value, dt.timedelta):
-        return value / dt.timedelta(seconds=1)
-    if isinstance(value, list | dict):
-        return json.dumps(value, default=str)
-    return value
+def _type(dtype: pl.DataType) -> str:
+    if dtype.is_integer() or dtype == pl.Boolean:
+        return "INTEGER"
+    if dtype.is_float():
+        return "REAL"
+    return "BLOB" if dtype == pl.Binary else "TEXT"

@@ -12,6 +12,7 @@ from polars.exceptions import PolarsError
 from streamnb.connect import Unit
 from streamnb.errors import DataError, PlanError
 from streamnb.schema import Schema, as_rows, microseconds, polars_schema
+from streamnb.sinks.file_log import FOLDER, counted
 from streamnb.time import SECOND, Clock, SystemClock
 
 _SETTLED = 2 * SECOND
@@ -32,6 +33,8 @@ class Files:
     ``.tmp``, ``.part`` or ``.crdownload`` are left alone; move a finished file into place. A file that looks half
     written (a Parquet file without its footer; a text file that does not end in a line break and was changed within the
     last two seconds) waits. A file that changes after it was taken is a DataError; one that has been read may go.
+
+    In a folder that ``sn.sinks.Files`` writes, the files that its log names are read, and no others.
 
     All files have the same columns, in any order; a field that JSON lines leave out is null. A file that differs is a
     DataError that names it, and the stream waits there.
@@ -60,7 +63,8 @@ class Files:
         known = {seen.path: seen for seen in self._taken}
         for path in known.keys() & set(paths):
             self._unchanged(known[path])
-        found = [self._seen(path) for path in paths if path not in known and _visible(path)]
+        logs = {folder: counted(folder) for folder in {path.parent for path in paths}}
+        found = [self._seen(p) for p in paths if p not in known and _visible(p) and _counts(p, logs[p.parent])]
         ready = [seen for seen in found if _whole(seen, self._clock.now())]
         self._taken += sorted(ready, key=lambda seen: (seen.modified, seen.path.name))
 
@@ -110,6 +114,11 @@ class Files:
 
 def _visible(path: Path) -> bool:
     return path.is_file() and path.name[0] not in "._" and path.suffix not in {".tmp", ".part", ".crdownload"}
+
+
+def _counts(path: Path, names: frozenset[str] | None) -> bool:
+    """In a folder that ``sn.sinks.Files`` writes only the files count that its log names."""
+    return path.parent.name != FOLDER and (names is None or path.name in names)
 
 
 def _format(path: Path) -> str:

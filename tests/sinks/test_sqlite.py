@@ -1,105 +1,115 @@
-"""SQLite: each batch is in the table once, whatever happens between the sink and the log."""
+"""SQLite: what is its own beside the rules of every transactional sink."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
 
+import polars as pl
 import pytest
 
 import streamnb as sn
+from tests.sinks.odd import odd
 
 
-def read(path, sql="SELECT * FROM t"):
-    with closing(sqlite3.connect(path)) as db:
+def ask(path, sql="SELECT * FROM t"):
+    with closing(sqlite3.connect(path)) as db, db:
         return db.execute(sql).fetchall()
 
 
-@pytest.fixture
-def source():
-    return sn.MemorySource({"key": "string", "value": "int64"})
+def write(path, rows, mode="append", table="t", **options):
+    sn.sinks.SQLite(path, table, **options).write_polars(0, rows, mode)
 
 
-def counted(source):
-    return sn.stream(source).group_by("key").agg(n=sn.count(), total=sn.sum("value"))
+def test_odd_values_come_back_as_sqlite_can_say_them(tmp_path):
+    write(tmp_path / "db", odd(), table='odd "name"')
+    first, second = ask(tmp_path / "db", 'SELECT * FROM "odd ""name"""')
+    assert dict(zip(odd().columns, first, strict=True)) == {
+        "id": 1,
+        "at": "2026-01-01 00:00:00.000001",
+        "seoul": "2026-01-01 00:00:00+00:00",
+        "day": "0001-01-01",
+        "hour": "23:59:59.999999",
+        "gap": -86399.5,
+        "text": "π '\"; --\n\u202e🐍",
+        "empty": "",
+        "bytes": b"\x00\xff",
+        "money": "12345678901234567890.01",
+        "big": 2**63 - 1,
+        "small": -(2**63),
+        "tiny": -128,
+        "single": 0.5,
+        "inf": float("-inf"),
+        "zero": -0.0,
+        "yes": 1,
+        "list": '["a", null]',
+        "struct": '{"x": 1, "y": [0.5]}',
+        "nothing": None,
+        "kind": "low",
+    }
+    assert second == (2, *[None] * 20)
 
 
-def test_append_inserts(source, tmp_path):
-    source.add([{"key": "a", "value": 1}, {"key": None, "value": None}])
-    sn.stream(source).query(sink=sn.sinks.SQLite(tmp_path / "db", "t")).run()
-    assert read(tmp_path / "db") == [("a", 1), (None, None)]
+def test_nan_is_null(tmp_path):
+    write(tmp_path / "db", pl.DataFrame({"x": [float("nan"), 1.0]}))
+    assert ask(tmp_path / "db") == [(None,), (1.0,)]
 
 
-def test_update_replaces_the_row_of_a_key(source, tmp_path):
-    sink = sn.sinks.SQLite(tmp_path / "db", "t", key="key")
-    query = counted(source).query("update", sink=sink)
-    for value in (1, 2, 3):
-        source.add([{"key": "a", "value": value}])
-        query.run()
-    assert read(tmp_path / "db") == [("a", 3, 6)]
+def test_nan_in_a_key_is_refused(tmp_path):
+    rows = pl.DataFrame({"x": [float("nan"), None], "n": [1, 2]})
+    with pytest.raises(sn.QueryError, match=r"the key 'x' holds NaN, which SQLite takes for null; fill it"):
+        write(tmp_path / "db", rows, "update", key="x")
 
 
-def test_update_without_a_key_is_refused(source, tmp_path):
-    source.add([{"key": "a", "value": 1}])
-    with pytest.raises(sn.PlanError, match=r"key="):
-        counted(source).query("update", sink=sn.sinks.SQLite(tmp_path / "db", "t")).run()
+@pytest.mark.parametrize("dtype", [pl.UInt64, pl.Int128])
+def test_a_number_of_more_than_64_bits_is_refused_by_name(tmp_path, dtype):
+    write(tmp_path / "fits", pl.DataFrame({"n": [2**63 - 1]}, schema={"n": dtype}))
+    with pytest.raises(sn.QueryError, match=r"'n' holds 9223372036854775808, more than its 64 bits; cast it"):
+        write(tmp_path / "db", pl.DataFrame({"n": [2**63]}, schema={"n": dtype}))
 
 
-def test_complete_replaces_the_table(source, tmp_path):
-    query = counted(source).query("complete", sink=sn.sinks.SQLite(tmp_path / "db", "t"))
-    for key in "ab":
-        source.add([{"key": key, "value": 1}])
-        query.run()
-    assert sorted(read(tmp_path / "db")) == [("a", 1, 1), ("b", 1, 1)]
+def test_a_table_without_the_key_is_named_with_the_way_out(tmp_path):
+    ask(tmp_path / "db", "CREATE TABLE t (k TEXT, n INTEGER)")
+    rows = pl.DataFrame({"k": ["a"], "n": [1]})
+    with pytest.raises(sn.QueryError, match=r"'t' has no unique index on its key \['k'\]; CREATE UNIQUE INDEX …"):
+        write(tmp_path / "db", rows, "update", key="k")
+    ask(tmp_path / "db", "CREATE UNIQUE INDEX i ON t (k)")
+    write(tmp_path / "db", rows, "update", key="k")
+    assert ask(tmp_path / "db") == [("a", 1)]
 
 
-def test_an_older_version_does_not_overwrite_a_newer(source, tmp_path):
-    sink = sn.sinks.SQLite(tmp_path / "db", "t", key="key", version="value")
-    query = sn.stream(source).query(sink=sink)
-    for value in (5, 3, 7, 6):
-        source.add([{"key": "a", "value": value}])
+def test_a_primary_key_of_two_columns_will_do(tmp_path):
+    ask(tmp_path / "db", "CREATE TABLE t (n INTEGER, b TEXT, a TEXT, more TEXT DEFAULT 'x', PRIMARY KEY (b, a))")
+    write(tmp_path / "db", pl.DataFrame({"a": ["a"], "b": ["b"], "n": [1]}), "update", key=["a", "b"])
+    assert ask(tmp_path / "db") == [(1, "b", "a", "x")]
+
+
+def test_a_table_that_lacks_a_column_is_named(tmp_path):
+    ask(tmp_path / "db", "CREATE TABLE t (k TEXT)")
+    with pytest.raises(sn.QueryError, match=r"table 't' has no columns \['n'\]; add them"):
+        write(tmp_path / "db", pl.DataFrame({"k": ["a"], "n": [1]}))
+
+
+def test_a_key_alone_is_a_set(tmp_path):
+    write(tmp_path / "db", pl.DataFrame({"k": ["a", "b", "a"]}), "update", key="k")
+    assert sorted(ask(tmp_path / "db")) == [("a",), ("b",)]
+
+
+def test_a_version_without_a_key_is_refused():
+    with pytest.raises(sn.PlanError, match=r"version='at' needs a key"):
+        sn.sinks.SQLite("db", "t", version="at")
+
+
+def test_a_locked_file_is_one_line_and_the_batch_comes_again(tmp_path, monkeypatch):
+    real = sqlite3.connect
+    monkeypatch.setattr("streamnb.sinks.sqlite.sqlite3.connect", lambda *a, **k: real(*a, **(k | {"timeout": 0})))
+    source = sn.MemorySource({"k": "string"})
+    source.add([{"k": "a"}])
+    query = sn.stream(source).query(sink=sn.sinks.SQLite(tmp_path / "db", "t"))
+    with closing(real(tmp_path / "db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sn.QueryError, match=r"sink: SQLite failed on batch 0, 1 rows: .*locked"):
+            query.step()
+        other.execute("ROLLBACK")
     query.run()
-    assert read(tmp_path / "db") == [("a", 7)]
-
-
-def test_a_batch_that_comes_again_is_there_once(source, tmp_path):
-    source.add([{"key": "a", "value": 1}])
-    sink = sn.sinks.SQLite(tmp_path / "db", "t")
-    sn.stream(source).query(sink=sink, checkpoint=tmp_path / "ckpt").run().stop()
-    (tmp_path / "ckpt" / "commits" / "0").unlink()
-    source.add([{"key": "b", "value": 2}])
-    sn.stream(source).query(sink=sink, checkpoint=tmp_path / "ckpt").run()
-    assert read(tmp_path / "db") == [("a", 1), ("b", 2)]
-
-
-def test_a_sink_that_was_wiped_is_noticed(source, tmp_path):
-    source.add([{"key": "a", "value": 1}])
-    sink = sn.sinks.SQLite(tmp_path / "db", "t")
-    sn.stream(source).query(sink=sink, checkpoint=tmp_path / "ckpt").run().stop()
-    (tmp_path / "db").unlink()
-    source.add([{"key": "b", "value": 2}])
-    with pytest.raises(sn.QueryError, match=r"holds nothing"):
-        sn.stream(source).query(sink=sink, checkpoint=tmp_path / "ckpt").run()
-
-
-def test_an_older_run_is_fenced(source, tmp_path):
-    sink = sn.sinks.SQLite(tmp_path / "db", "t")
-    source.add([{"key": "a", "value": 1}])
-    sn.stream(source).query(sink=sink, checkpoint=tmp_path / "ckpt").run().stop()
-    source.add([{"key": "b", "value": 2}])
-    sn.stream(source).query(sink=sink, checkpoint=tmp_path / "ckpt").run().stop()
-    zombie = sn.sinks.SQLite(tmp_path / "db", "t")
-    zombie.open(read(tmp_path / "db", "SELECT query FROM _streamnb_ledger")[0][0], 0)
-    source.add([{"key": "c", "value": 3}])
-    with pytest.raises(sn.QueryError, match=r"run 1 of this query writes here now"):
-        zombie.write_polars(2, source.read(2, 3), "append")
-    assert len(read(tmp_path / "db")) == 2
-
-
-def test_odd_values_come_back_as_they_went(tmp_path):
-    source = sn.MemorySource({"at": "datetime", "text": "string", "list": "list[int64]", "x": "float64"})
-    source.add([{"at": "2026-01-01 00:00:00.000001", "text": "π '\"; --", "list": [1, 2], "x": 1e300}])
-    sn.stream(source).query(sink=sn.sinks.SQLite(tmp_path / "db", 'odd "name"')).run()
-    assert read(tmp_path / "db", 'SELECT * FROM "odd ""name"""') == [
-        ("2026-01-01 00:00:00.000001", "π '\"; --", "[1, 2]", 1e300)
-    ]
+    assert ask(tmp_path / "db") == [("a",)]

@@ -1,0 +1,68 @@
+"""Plain columns: numbers, truth values, text and bytes, for systems that know nothing else."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import math
+from typing import Any
+
+import polars as pl
+
+from streamnb.errors import QueryError
+
+_AT = "%Y-%m-%d %H:%M:%S%.f"
+
+
+def plain(sink: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows in plain columns.
+
+    Times are ISO text (with a zone: in UTC, so that text sorts as time), durations are seconds, decimals are exact
+    text, lists and structs are JSON. A column of Python objects is a QueryError.
+    """
+    return rows.with_columns([_column(sink, column) for column in rows])
+
+
+def _column(sink: str, column: pl.Series) -> pl.Series:
+    dtype = column.dtype
+    if dtype.is_nested():
+        values = [None if value is None else as_json(value) for value in column.to_list()]
+        return pl.Series(column.name, values, pl.String)
+    if isinstance(dtype, pl.Datetime):
+        in_utc = column if dtype.time_zone is None else column.dt.convert_time_zone("UTC")
+        return in_utc.dt.to_string(_AT if dtype.time_zone is None else f"{_AT}%:z")
+    if dtype == pl.Time:
+        return column.dt.to_string("%H:%M:%S%.f")
+    if dtype == pl.Duration:
+        return column.dt.total_microseconds() / 1e6
+    if dtype == pl.Object:
+        raise QueryError(f"{sink}: column {column.name!r} holds Python objects; make numbers, times or text of them.")
+    return column.cast(pl.String) if _is_worded(dtype) else column
+
+
+def _is_worded(dtype: pl.DataType) -> bool:
+    return dtype in (pl.Date, pl.Null, pl.Categorical, pl.Enum) or dtype.is_decimal()
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON: times as ISO text, bytes in base64, decimals as text, NaN and infinity as null."""
+    return json.dumps(_jsonable(value), ensure_ascii=False)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _jsonable(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else _text(value)
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, dt.datetime):
+        return value.isoformat(" ")
+    if isinstance(value, dt.timedelta):
+        return value / dt.timedelta(seconds=1)
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)

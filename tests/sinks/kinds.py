@@ -1,0 +1,63 @@
+"""The transactional sinks under one face, for the rules that all of them keep and for the kill tests."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamnb as sn
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How to make a sink at a place (a path, or an address), how to read what is there, and how to wipe it out."""
+
+    make: Callable[..., Any]
+    read: Callable[[str], Rows]
+    wipe: Callable[[str], object]
+    modes: tuple[str, ...] = ("append", "update", "complete")
+
+
+def sqlite(place: str, **options: Any) -> Any:
+    return sn.sinks.SQLite(place, "t", **options)
+
+
+def read_sqlite(place: str) -> Rows:
+    with closing(sqlite3.connect(place)) as db:
+        db.row_factory = sqlite3.Row
+        return [dict(row) for row in db.execute("SELECT * FROM t")]
+
+
+def duckdb(place: str, **options: Any) -> Any:
+    return sn.sinks.DuckDB(place, "t", **options)
+
+
+def read_duckdb(place: str) -> Rows:
+    import duckdb
+
+    with duckdb.connect(place) as db:
+        result = db.execute("SELECT * FROM t")
+        names = [name for name, *_ in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def files(place: str, **_: Any) -> Any:
+    return sn.sinks.Files(place)
+
+
+def read_files(place: str) -> Rows:
+    return sn.sinks.Files(place).read_polars().to_dicts()
+
+
+KINDS = {
+    "sqlite": Kind(sqlite, read_sqlite, lambda place: Path(place).unlink()),
+    "duckdb": Kind(duckdb, read_duckdb, lambda place: Path(place).unlink()),
+    "files": Kind(files, read_files, shutil.rmtree, modes=("append", "complete")),
+}
