@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 LAB_ARGS ?=
 SEEDS ?= 100-400
+BENCH_ARGS ?=
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -26,8 +27,8 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench.run
+bench: $(VENV)/.dev | $(VENV)/rivals
+	RIVALS_PYTHON=$(VENV)/rivals/bin/python $(BIN)/python -m tests.bench.run $(BENCH_ARGS)
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz $(SEEDS)
@@ -46,6 +47,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.pip
 	@echo "Installing streamnb, JupyterLab and the test tools into $(VENV): a minute or two, once."
 	$(PIP) install --quiet --editable ".[lab]" --group dev
 	@touch $@ $(VENV)/.lab
+
+# Pathway wants an older pyarrow; without it the bench leaves it out and says so.
+$(VENV)/rivals:
+	$(PYTHON) -m venv $@
+	-$@/bin/python -m pip --disable-pip-version-check install --quiet pathway polars
 
 # Dependency groups need pip 25.1.
 $(VENV)/.pip:

@@ -1,0 +1,205 @@
+"""W5 to W10: other operators, delivery, the dashboard, plain objects."""
+
+from __future__ import annotations
+
+import operator
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+from streamz import Stream
+
+import streamnb as sn
+from streamnb.views.dashboard import Dashboard
+from tests.bench.data import BATCH, PER_SECOND, events
+from tests.bench.measure import Figure, contest, figure, ratios
+from tests.bench.workloads import Options, in_memory, windowed
+
+
+def _steady(options: Options, workload: str, what: str, make: Callable[[], sn.Query], goal: str) -> list[Figure]:
+    """Measure batches once the state is full; and the last third of them against the first."""
+    rates: list[float] = []
+    growth: list[float] = []
+    for _ in range(max(2, options.rounds // 2)):
+        query = make()
+        query.run()
+        spent = [p.duration_ms["trigger_execution"] for p in query.progress]
+        rows = [p.num_input_rows for p in query.progress]
+        steady = [n / ms / 1e3 for n, ms in zip(rows, spent, strict=True) if n][len(spent) // 3 :]
+        rates.append(statistics.median(steady))
+        third = len(steady) // 3
+        growth.append(statistics.median(steady[:third]) / statistics.median(steady[-third:]))
+    return [
+        figure(workload, f"ours, {what}", "M rows/s", rates, goal),
+        figure(workload, "time of the last batches ÷ of the first", "×", growth, "<= 1.3"),
+    ]
+
+
+def w5(options: Options) -> list[Figure]:
+    """Drop duplicates within the watermark, 1 M ids live; every tenth row is a duplicate."""
+    count = 3_000_000
+    rows = events(count).with_columns(id=pl.int_range(count, eager=True))
+    rows = rows.with_columns(id=pl.when(pl.col("id") % 10 == 9).then(pl.col("id") - 5).otherwise(pl.col("id")))
+    seconds = int(1_000_000 / 0.9) // PER_SECOND
+
+    def query() -> sn.Query:
+        marked = in_memory(rows).with_watermark("at", f"{seconds} seconds")
+        return marked.drop_duplicates_within_watermark("id").query("append")
+
+    return _steady(options, "W5", "dedup, 1 M ids live", query, ">= 1.0")
+
+
+def w6(options: Options) -> list[Figure]:
+    """Join two streams within 30 s by 50 k keys: with the watermark's delay, 100 k rows a side are live."""
+    rows = events(800_000, keys=50_000)
+    other = events(800_000, keys=50_000, seed=2).rename({"at": "at2", "value": "value2"})
+
+    def query() -> sn.Query:
+        left = in_memory(rows, BATCH // 2).with_watermark("at", "5 seconds")
+        right = in_memory(other, BATCH // 2).with_watermark("at2", "5 seconds")
+        within = sn.between("at2", after="0s", before="30 seconds", of="at")
+        return left.join(right, on="key", within=within).query("append")
+
+    return _steady(options, "W6", "interval join, 100 k rows a side live", query, ">= 0.3")
+
+
+def w7(options: Options) -> list[Figure]:
+    """Sessions of 100 k users, with a gap of 30 s."""
+    rows = events(1_500_000, keys=100_000)
+
+    def query() -> sn.Query:
+        marked = in_memory(rows).with_watermark("at", "10 seconds")
+        groups = marked.group_by(sn.session_window("at", "30 seconds"), "key")
+        return groups.agg(n=sn.count(), total=sn.sum("value")).query("append")
+
+    found = _steady(options, "W7", "sessions, 100 k users", query, ">= 0.5")
+    return [*found, *_processor(options)]
+
+
+class Counter(sn.StatefulProcessor):
+    """Counts the rows of every key."""
+
+    def init(self, handle: Any) -> None:
+        self.count = handle.get_value_state("count", "n bigint")
+
+    def handle_input_rows(self, key: Any, rows: Any, timer_values: Any) -> Any:
+        n = (self.count.get() or (0,))[0] + sum(map(len, rows))
+        self.count.update((n,))
+        yield pd.DataFrame({"key": [key[0]], "n": [n]})
+
+
+def _processor(options: Options) -> list[Figure]:
+    rows = events(40_000, keys=2_000)
+
+    def query() -> sn.Query:
+        groups = in_memory(rows, 10_000).group_by("key")
+        return groups.transform_with_state(Counter(), "key bigint, n bigint").query("update")
+
+    times = contest(options.rounds, {"ours": lambda: query().run()})
+    per = [ms / 4 for ms in times["ours"].per(1)]
+    return [figure("W7", "transform_with_state, 10 k rows of 2 k keys", "ms", per)]
+
+
+def w8(options: Options) -> list[Figure]:
+    """Run W1 with a checkpoint on disk and the SQLite sink, against W1 alone."""
+    rows = events(2_000_000)
+
+    def durable() -> None:
+        with tempfile.TemporaryDirectory() as path:
+            sink = sn.sinks.SQLite(Path(path) / "out.db", "counts", key=["window_start", "key"])
+            query = windowed(in_memory(rows)).query("update", sink=sink, checkpoint=Path(path) / "checkpoint")
+            query.run().stop()
+
+    times = contest(
+        options.rounds, {"plain": lambda: windowed(in_memory(rows)).query("update").run(), "durable": durable}
+    )
+    return [
+        figure("W8", "ours, checkpoint and SQLite", "M rows/s", times["durable"].rate(len(rows))),
+        figure("W8", "time ÷ that of W1", "×", ratios(times["durable"].wall, times["plain"].wall), "<= 1.3"),
+    ]
+
+
+def w9(options: Options) -> list[Figure]:
+    """Run W1 with the dashboard's kernel side at work: every frame is computed and sent to a browser that answers."""
+    rows = events(2_000_000)
+    paints: list[float] = []
+
+    def watched() -> None:
+        query = windowed(in_memory(rows)).query("update")
+        board = Dashboard(query)
+        _answer_at_once(board, paints)
+        try:
+            query.run()
+        finally:
+            board.close()
+            query.stop()
+
+    times = contest(
+        options.rounds, {"plain": lambda: windowed(in_memory(rows)).query("update").run(), "watched": watched}
+    )
+    lost = [100 * (1 - a / b) for a, b in zip(times["plain"].wall, times["watched"].wall, strict=True)]
+    found = [figure("W9", "rows/s lost to the dashboard", "%", lost, "<= 10")]
+    return [*found, figure("W9", "kernel time of a frame", "ms", paints)] if paints else found
+
+
+def _answer_at_once(board: Dashboard, paints: list[float]) -> None:
+    """Stand in for the browser: every frame is painted the moment it is sent; note how long the drawing took."""
+    live, draw = board.live, board._pacer._draw
+
+    def timed(since: float) -> bool:
+        used = time.thread_time()
+        drawn = draw(since)
+        live._painted(live._number)
+        if drawn:
+            paints.append((time.thread_time() - used) * 1e3)
+        return drawn
+
+    board._pacer._draw = timed
+
+
+def w10(options: Options) -> list[Figure]:
+    """Push objects one by one through four nodes: bare streamz, our batches of one, and our batches of a hundred."""
+    count, nodes = 20_000, 4
+    bare, ours = Stream(), sn.batches()
+    _pipeline(bare).sink(_nothing)
+    end = _pipeline(ours)
+    single = [[n] for n in range(count)]
+    hundred = [list(range(n, n + 100)) for n in range(0, count, 100)]
+    times = contest(
+        options.rounds,
+        {
+            "bare": lambda: [bare.emit(n) for n in range(count)],
+            "ones": lambda: [ours.emit(batch) for batch in single],
+            "hundreds": lambda: [ours.emit(batch) for batch in hundred],
+        },
+    )
+    assert end.time >= count
+    each = {name: t.per(count * nodes, 1e6) for name, t in times.items()}
+    return [
+        figure("W10", "bare streamz, an element and node", "µs", each["bare"]),
+        figure("W10", "ours, batches of one", "µs", each["ones"]),
+        figure("W10", "ours, batches of 100", "µs", each["hundreds"]),
+        figure("W10", "ours, batches of one ÷ bare", "×", ratios(each["ones"], each["bare"]), "<= 1.5"),
+        figure("W10", "ours, batches of 100 ÷ bare", "×", ratios(each["hundreds"], each["bare"]), "<= 1.5"),
+    ]
+
+
+def _pipeline(stream: Any) -> Any:
+    return stream.map(_more).filter(_any).map(_more).map(operator.neg)
+
+
+def _more(n: int) -> int:
+    return n + 1
+
+
+def _any(n: int) -> bool:
+    return n >= 0
+
+
+def _nothing(_: object) -> None:
+    pass
