@@ -33,6 +33,7 @@ from streamnb.aggregates import (
     var,
 )
 from streamnb.connect import Sink, Source
+from streamnb.connectors import from_kafka
 from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, PlanError, QueryError, StreamnbError
 from streamnb.expressions import window_time
 from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, from_streamz, stream
@@ -107,6 +108,7 @@ __all__ = [
     "data",
     "first",
     "from_files",
+    "from_kafka",
     "from_pandas",
     "from_rate",
     "from_streamz",

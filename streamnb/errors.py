@@ -85,6 +85,14 @@ class QueryError(StreamnbError):
     """A batch that failed, most often in the user's own function, which is ``__cause__``."""
 
 
+class StoppedError(QueryError):
+    """A query that was stopped while it waited for a source."""
+
+
+class LibraryMissingError(StreamnbError, ImportError):
+    """A connector whose client library is not installed; the message is the line that installs it."""
+
+
 def column_not_found(verb: str, name: str, columns: Iterable[str]) -> ColumnNotFoundError:
     """Return the error for a missing column, with the nearest name or the list of them all."""
     columns = list(columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from streamnb.connect import Offset, Source, Unit
+from streamnb.patience import asking
 from streamnb.progress import SourceProgress
 from streamnb.schema import as_rows, polars_schema
 
@@ -32,12 +34,17 @@ class Inputs:
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = list({id(source): source for source in sources}.values())
         self.offsets: dict[int, Offset] = dict.fromkeys(range(len(self.sources)))
+        self.ended = threading.Event()  # set by q.stop(): a source that waits gives up
 
     def plan(self, targets: Mapping[int, Offset] | None = None, *, whole: bool = False) -> Planned | None:
         """Return the next units of input, None if there are none (before ``targets``).
 
         ``whole`` takes all that waits of sources that set no pace.
         """
+        with asking(self.ended):
+            return self._plan(targets, whole=whole)
+
+    def _plan(self, targets: Mapping[int, Offset] | None, *, whole: bool) -> Planned | None:
         units = {n: unit for n in self.offsets if (unit := self._unit(n, targets)) is not None}
         if whole:
             units = {n: u if u.paced else Unit(self.sources[n].latest()) for n, u in units.items()}
@@ -55,7 +62,8 @@ class Inputs:
         return Planned(ends, None) if any(end and end != self.offsets[n] for n, end in ends.items()) else None
 
     def latest(self) -> dict[int, Offset]:
-        return {n: source.latest() for n, source in enumerate(self.sources)}
+        with asking(self.ended):
+            return {n: source.latest() for n, source in enumerate(self.sources)}
 
     def _unit(self, number: int, targets: Mapping[int, Offset] | None) -> Unit | None:
         source, start = self.sources[number], self.offsets[number]
@@ -75,7 +83,8 @@ class Inputs:
 
     def read(self, offsets: Mapping[int, Offset]) -> dict[int, pl.DataFrame]:
         """Return the rows up to some offsets, by the id of their source."""
-        return {id(source): self._rows(n, offsets[n]) for n, source in enumerate(self.sources)}
+        with asking(self.ended):
+            return {id(source): self._rows(n, offsets[n]) for n, source in enumerate(self.sources)}
 
     def _rows(self, number: int, end: Offset) -> pl.DataFrame:
         source, start = self.sources[number], self.offsets[number]
@@ -86,21 +95,33 @@ class Inputs:
 
     def progress(self, rows: Mapping[int, pl.DataFrame], offsets: Mapping[int, Offset]) -> list[SourceProgress]:
         return [
-            SourceProgress(repr(source), self.offsets[n], offsets[n], offsets[n], len(rows[id(source)]))
+            SourceProgress(_told(source), self.offsets[n], offsets[n], offsets[n], len(rows[id(source)]))
             for n, source in enumerate(self.sources)
         ]
 
     def commit(self, offsets: Mapping[int, Offset]) -> None:
         for n, source in enumerate(self.sources):
             if offsets[n] != self.offsets[n]:
-                source.commit(offsets[n])
+                with asking(self.ended):
+                    source.commit(offsets[n])
         self.offsets = dict(offsets)
 
     def rewind(self, offsets: Mapping[int, Offset]) -> None:
         self.offsets = dict(offsets)
 
 
+def _told(source: Source) -> str:
+    """Return a source as progress tells of it: with its status where it has one."""
+    status = getattr(source, "status", None)
+    return repr(source) if status is None else f"{source!r}: {status}"
+
+
 def _reached(start: Any, target: Any) -> bool:
+    """Tell whether one offset is at or behind another: a number, a list, or a dict of such but for ``"from"``."""
+    if isinstance(start, dict) and isinstance(target, dict):
+        return all(_reached(start.get(key), value) for key, value in target.items() if key != "from")
     if isinstance(start, int) and isinstance(target, int):
+        return start >= target
+    if isinstance(start, list) and isinstance(target, list):
         return start >= target
     return bool(start == target)

@@ -18,7 +18,7 @@ from streamnb import display, registry
 from streamnb.check import check
 from streamnb.checkpoint import Checkpoint, Intent
 from streamnb.delivery import AnySink, Delivery
-from streamnb.errors import PlanError, QueryError
+from streamnb.errors import PlanError, QueryError, StoppedError
 from streamnb.graph import Graph
 from streamnb.history import History, Point
 from streamnb.inputs import Inputs, Planned
@@ -144,6 +144,7 @@ class Query(Looking):
 
     def stop(self) -> Self:
         """End the query; what it did can still be looked at. When this returns, nothing of it runs any more."""
+        self._inputs.ended.set()
         self._player.close()
         self._stopped = True
         if self._checkpoint is not None:
@@ -308,6 +309,8 @@ class Query(Looking):
     def _tick(self) -> None:
         try:
             self.run() if self._trigger in _TRIGGERS else self.step()
+        except StoppedError:
+            self._player.pause()
         except Exception as error:  # noqa: BLE001  shown by the dashboard and by q.exception
             self._fail(error)
 

@@ -1,0 +1,27 @@
+"""Connectors: every ``from_…`` that needs a server, as a frame."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec
+
+from streamnb.connect import Source
+from streamnb.frame import StreamFrame, stream
+from streamnb.sources import kafka
+
+Options = ParamSpec("Options")
+
+
+def _framed(make: Callable[Options, Source]) -> Callable[Options, StreamFrame]:
+    """Return a function that gives the frame of a source."""
+
+    @functools.wraps(make)
+    def framed(*args: Options.args, **options: Options.kwargs) -> StreamFrame:
+        return stream(make(*args, **options))
+
+    framed.__annotations__ = {**make.__annotations__, "return": "StreamFrame"}
+    return framed
+
+
+from_kafka = _framed(kafka.from_kafka)
