@@ -82,13 +82,22 @@ class Topic:
         """Return what the servers say; a TimeoutError if they say nothing in time."""
         consumer = self._open("questions")
         try:
-            return patiently(lambda: call(consumer), self._patience)
-        except self._kafka.KafkaException as error:
-            consumer.poll(0)  # the reason, where librdkafka has one
-            raise TimeoutError(self._trouble or masked(error.args[0].str(), self._secrets)) from None
+            return patiently(lambda: self._insist(call, consumer), self._patience + 1)  # its own limit first
         except BaseException:
             self._drop("questions")
             raise
+
+    def _insist(self, call: Callable[[Any], Found], consumer: Any) -> Found:
+        """Call until there is an answer: a partition may have no leader for a while."""
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return call(consumer)
+            except self._kafka.KafkaException as error:
+                consumer.poll(GLANCE)  # the reason, where librdkafka has one
+                reason = self._trouble or masked(error.args[0].str(), self._secrets)
+                if time.monotonic() > until - GLANCE:
+                    raise TimeoutError(reason) from None
 
     # -- what is there
 
