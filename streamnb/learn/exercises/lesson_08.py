@@ -1,0 +1,85 @@
+"""Lesson 08: one query, three engines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from streamnb import data, from_pandas, window
+from streamnb.aggregates import count
+from streamnb.frame import StreamFrame
+from streamnb.learn.exercise import Exercise, World, Wrong
+
+
+def _worlds() -> Sequence[World]:
+    seams = ("2013-02-07 17:30", "2013-02-10 09:00")
+    return [World(f"a seam on {seam}", _parts(pd.Timestamp(seam))) for seam in seams]
+
+
+def _parts(seam: pd.Timestamp) -> tuple[pd.DataFrame, StreamFrame]:
+    rows = data.landings().collect()
+    return rows[rows["arr"] <= seam], from_pandas(rows[rows["arr"] > seam], arrival="arr", every="30 min")
+
+
+def _counted(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
+    days = pd.concat([past, live.collect()])["arr"].dt.normalize()
+    return days.value_counts().rename_axis("window_start").rename("landed").reset_index()
+
+
+def _report(rows: StreamFrame) -> StreamFrame:
+    return rows.group_by(window("arr", "1 day")).agg(landed=count())
+
+
+def _batch(past: pd.DataFrame) -> pd.DataFrame:
+    return _report(from_pandas(past)).collect()
+
+
+def _streamed(live: StreamFrame) -> pd.DataFrame:
+    return _report(live).query(output_mode="update", name="the check's").run().result
+
+
+def _added(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
+    parts = pd.concat([_batch(past), _streamed(live)])
+    return parts.groupby("window_start", as_index=False)["landed"].sum()
+
+
+def _appended(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
+    return pd.concat([_batch(past), _streamed(live)])
+
+
+def _newest(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
+    return _appended(past, live).drop_duplicates("window_start", keep="last")
+
+
+def _oldest(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
+    return _appended(past, live).drop_duplicates("window_start", keep="first")
+
+
+EXERCISES = (
+    Exercise(
+        name="08.A",
+        oracle=_counted,
+        worlds=_worlds,
+        solution=_added,
+        wrong=(
+            Wrong("the day of the seam stands there twice: each engine has counted a part of it", _appended),
+            Wrong("of the day of the seam only the stream's part is left", _newest),
+            Wrong("of the day of the seam only the batch's part is left", _oldest),
+            Wrong("the stream's days are missing", lambda past, _: _batch(past)),
+            Wrong("the history is missing", lambda _, live: _streamed(live)),
+        ),
+        hints=(
+            "report takes a frame; sn.from_pandas makes one of a table.",
+            "collect() gives the batch's part, query('update').run().result the stream's.",
+            "The day of the seam is in both parts, and the parts of a count add up.",
+        ),
+        shown="""def report(rows):
+    return rows.group_by(sn.window("arr", "1 day")).agg(landed=sn.count())
+
+def whole(past, live):
+    before = report(sn.from_pandas(past)).collect()
+    after = report(live).query(output_mode="update").run().result
+    return pd.concat([before, after]).groupby("window_start", as_index=False)["landed"].sum()""",
+    ),
+)
