@@ -1,31 +1,36 @@
 """Checkpoint: the log of a query on disk. Intent, state, commit; every file whole or not there, and checked when read.
 
-Layout, as Spark's: ``metadata``; ``offsets/N`` written before batch N runs; ``state/<table>/N.delta`` or ``N.snapshot``
-before the sink hears of it; ``commits/N`` when the sink has it. A checksum covers each file's name and content.
+Layout, as Spark's: ``metadata``; before batch N runs ``sources/<source>/N``, what a source took, and ``offsets/N``,
+the intent; before the sink hears of it ``state/<table>/N.delta`` and ``dead_letters/N``; ``commits/N`` when the sink
+has it. The commit says which files it rests on. A checksum covers each file's name and content.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
-import io
 import json
 import os
+import threading
 import uuid
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from streamnb.compatible import FORMAT, Shape, compare
 from streamnb.durable import Disk, Store
-from streamnb.errors import CheckpointError, CheckpointMismatchError
+from streamnb.errors import CheckpointError, QueryError
 from streamnb.state import Changes, StateTable
+from streamnb.state_files import StateFiles, packed, unpacked
 
-FORMAT = 1
-_RETAIN = 100
-_SNAPSHOT_AFTER = 2**20
+RETAIN = 100
+"""How many batches can still be gone back to on disk, at least."""
+
+_FOLDERS = ("offsets", "commits", "state", "sources", "dead_letters")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,15 @@ class Intent:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a source took between two offsets (from None: all up to the second), in its own words."""
+
+    start: Any
+    end: Any
+    note: Any
+
+
+@dataclass(frozen=True)
 class Recovered:
     """Where a checkpoint stands: the last batch done, and the one that was begun and must be done again, if any."""
 
@@ -50,6 +64,7 @@ class Recovered:
     watermark: int
     policy: str
     again: Intent | None
+    notes: Mapping[int, Sequence[Any]] = field(default_factory=dict)
 
 
 class Checkpoint:
@@ -58,172 +73,263 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str], disk: Disk | None = None) -> None:
         self.path = Path(path)
         self._store = Store(self.path, disk)
-        for folder in ("offsets", "commits", "state"):
-            (self.path / folder).mkdir(parents=True, exist_ok=True)
+        for folder in _FOLDERS:
+            self._store.folder(self.path / folder)
         lock = os.open(self.path / "LOCK", os.O_RDWR | os.O_CREAT, 0o644)
-        self.close = weakref.finalize(self, os.close, lock)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
-            raise CheckpointError(
-                f"checkpoint: {self.path} is in use by another process; stop that query, or use another folder."
-            ) from None
-        self._since_snapshot: dict[int, int] = {}
+        self._let_go = weakref.finalize(self, os.close, lock)
+        _lock(lock, self.path, self._let_go)
+        self.log = Log(self._store)
+        self.state = StateFiles(self._store)
+        self._heads: dict[int, list[int]] = {}  # the newest deltas after the batches just done
+        self._dead: dict[int, int] = {}  # how many dead letters there were after them
         self.run = ("", 0)  # the query's id, and the number of this run
+
+    def close(self) -> None:
+        """Wait for the snapshot at work, and let go of the folder."""
+        self.state.wait()
+        self._let_go()
 
     # -- opening
 
-    def open(self, tables: Sequence[StateTable], sources: int) -> Recovered | None:
+    def open(self, tables: Sequence[StateTable], shape: Shape) -> Recovered | None:
         """Load the tables as they were after the last batch done; None if nothing has ever run here.
 
-        A plan whose tables or sources are not those of the checkpoint is a CheckpointMismatchError.
+        A plan that cannot go on from here is a CheckpointMismatchError.
         """
-        shapes = [{"keys": t.keys, "columns": {n: str(d) for n, d in t.schema.items()}} for t in tables]
-        mine = {"format": FORMAT, "sources": sources, "tables": shapes}
         if not (self.path / "metadata").exists():
             if self._store.numbers("offsets"):
                 raise CheckpointError(f"checkpoint: {self.path} has batches and no metadata; restore that file.")
-            self._write("metadata", {"id": uuid.uuid4().hex, **mine})
+            self.log.write("metadata", {"format": FORMAT, "id": uuid.uuid4().hex, **asdict(shape)})
         else:
-            _compare(self.path, self._read("metadata"), mine)
-        epoch = self._read("epoch")["epoch"] + 1 if (self.path / "epoch").exists() else 0
-        self._write("epoch", {"epoch": epoch})
-        self.run = (self._read("metadata")["id"], epoch)
-        return self._recover(tables)
-
-    def _recover(self, tables: Sequence[StateTable]) -> Recovered | None:
-        begun, done = self._store.numbers("offsets"), self._store.numbers("commits")
-        if not begun:
-            return None
-        last = done[-1] if done else -1
-        if begun[-1] not in {last, last + 1}:
-            raise CheckpointError(
-                f"checkpoint: {self.path} has begun batch {begun[-1]} and finished {last}; files are missing between."
-            )
-        self._load(tables, last)
-        again = Intent(**self._read(f"offsets/{begun[-1]}")) if begun[-1] > last else None
-        intent = Intent(**self._read(f"offsets/{last}")) if last in begun else None
-        watermark = self._read(f"commits/{last}")["next_watermark"] if last >= 0 else 0
-        policy = (intent or again or Intent((), 0, False, 0, False, "min")).policy
-        offsets = None if intent is None else intent.offsets
-        return Recovered(last, offsets, intent.watermark if intent else 0, watermark, policy, again)
+            compare(self.path, self.log.read("metadata"), shape)
+        if (self.path / "rewind").exists():
+            self._finish_rewind()
+        epoch = self.log.read("epoch")["epoch"] + 1 if (self.path / "epoch").exists() else 0
+        self.log.write("epoch", {"epoch": epoch})
+        self.run = (self.log.read("metadata")["id"], epoch)
+        found = self.log.recovered()
+        if found is not None:
+            self._forget_after(found.done + (found.again is not None), state=found.done)
+            self.state.load(tables, self.heads(found.done, len(tables)))
+        return found
 
     # -- one batch
 
-    def begin(self, batch_id: int, intent: Intent) -> None:
+    def begin(self, batch_id: int, intent: Intent, notes: Mapping[int, Note] | None = None) -> None:
         """Log what a batch is going to do."""
-        self._write(f"offsets/{batch_id}", asdict(intent))
+        self._still_mine()
+        self.state.forget_snapshots_from(batch_id)
+        for source, note in (notes or {}).items():
+            self.log.write(f"sources/{source}/{batch_id}", asdict(note))
+        self.log.write(f"offsets/{batch_id}", asdict(intent))
 
-    def keep(self, batch_id: int, tables: Sequence[StateTable], changes: Sequence[Changes]) -> None:
-        """Write what a batch changed in every table; now and then the whole table instead."""
-        for number, (table, change) in enumerate(zip(tables, changes, strict=True)):
-            size = int(change.upserted.estimated_size() + change.removed.estimated_size())
-            self._since_snapshot[number] = self._since_snapshot.get(number, 0) + size
-            folder = self.path / "state" / str(number)
-            folder.mkdir(exist_ok=True)
-            if self._since_snapshot[number] > max(_SNAPSHOT_AFTER, table.nbytes):
-                self._since_snapshot[number] = 0
-                self._write_frames(f"state/{number}/{batch_id}.snapshot", [table.frame()], "lz4")
-            elif len(change.upserted) or len(change.removed):
-                frames = [change.upserted, change.removed]
-                self._write_frames(f"state/{number}/{batch_id}.delta", frames, "uncompressed")
+    def retract(self, batch_id: int) -> None:
+        """Forget what a batch was going to do."""
+        self.log.forget_after(batch_id - 1, batch_id - 1)
+
+    def _still_mine(self) -> None:
+        """Raise if a later run has taken the folder, though this one holds the lock."""
+        epoch = self.log.read("epoch")["epoch"]
+        if epoch != self.run[1]:
+            raise CheckpointError(
+                f"checkpoint: run {epoch} of this query has taken {self.path} over, and this is run {self.run[1]}; "
+                "stop it."
+            )
+
+    def keep(self, batch_id: int, changes: Sequence[Changes], dead: pl.DataFrame | None = None) -> None:
+        """Write what a batch changed in every table, and what it set aside."""
+        heads = self.heads(batch_id - 1, len(changes))
+        before = self.dead_letters_after(batch_id - 1)
+        if dead is not None and len(dead):
+            self._store.write(f"dead_letters/{batch_id}", packed({"before": before}, [dead], "uncompressed"))
+        self._dead = {batch_id - 1: before, batch_id: before + (0 if dead is None else len(dead))}
+        self._heads = {batch_id - 1: heads, batch_id: self.state.write(batch_id, changes, heads)}
 
     def commit(self, batch_id: int, next_watermark: int) -> None:
         """Log that a batch has happened."""
-        self._write(f"commits/{batch_id}", {"next_watermark": next_watermark})
-        if batch_id % _RETAIN == 0:
-            self._prune(batch_id)
+        body = {"next_watermark": next_watermark, "state": self._heads[batch_id], "dead_letters": self._dead[batch_id]}
+        self.log.write(f"commits/{batch_id}", body)
 
-    def rewind(self, to: int) -> None:
-        """Forget the batches after ``to``, newest first."""
-        for folder in ("commits", "offsets"):
-            for batch_id in reversed(self._store.numbers(folder)):
-                if batch_id > to:
-                    self._store.remove(f"{folder}/{batch_id}")
-            self._store.sync(folder)
-        for file in (self.path / "state").glob("*/*.*"):
-            if file.suffix in {".delta", ".snapshot"} and int(file.stem) > to:
-                self._store.remove(f"state/{file.parent.name}/{file.name}")
+    def settle(self, batch_id: int, tables: Sequence[StateTable], summaries: Mapping[int, Note] | None = None) -> None:
+        """Tidy up after a batch that has happened: begin a snapshot where one is due, now and then prune.
 
-    # -- state files
+        ``summaries`` stand for all notes of the sources so far; they are given when ``is_pruned_after`` says so.
+        """
+        self.state.snapshot(tables, self.heads(batch_id, len(tables)), self)
+        if self.is_pruned_after(batch_id):
+            for source, note in (summaries or {}).items():
+                self.log.write(f"sources/{source}/{batch_id}.compact", asdict(note))
+            self.log.prune(batch_id - RETAIN)
+            self.state.prune(batch_id - RETAIN)
 
-    def _load(self, tables: Sequence[StateTable], last: int) -> None:
-        for number, table in enumerate(tables):
-            files = self._state_files(number, last)
-            start = max((i for i, (_, kind) in enumerate(files) if kind == "snapshot"), default=-1)
-            if start >= 0:
-                table.restore(self._frames(number, *files[start], table)[0])
-            for batch_id, kind in files[start + 1 :]:
-                upserted, removed = self._frames(number, batch_id, kind, table)
-                table.apply(Changes(upserted, removed))
+    def is_pruned_after(self, batch_id: int) -> bool:
+        return batch_id > 0 and batch_id % RETAIN == 0
 
-    def _state_files(self, number: int, last: int) -> list[tuple[int, str]]:
-        """Return (batch, kind) of a table's files up to a batch, oldest first."""
-        files = (self.path / "state" / str(number)).glob("*.*")
-        names = [(int(p.stem), p.suffix[1:]) for p in files if p.suffix in {".delta", ".snapshot"} and p.stem.isdigit()]
-        return sorted(name for name in names if name[0] <= last)
+    def heads(self, batch_id: int, tables: int) -> list[int]:
+        """Return the numbers of the newest deltas after a batch."""
+        if batch_id not in self._heads:
+            self._heads[batch_id] = self.log.read(f"commits/{batch_id}")["state"] if batch_id >= 0 else [-1] * tables
+        return self._heads[batch_id]
 
-    def _frames(self, number: int, batch_id: int, kind: str, table: StateTable) -> list[pl.DataFrame]:
-        payload = self._store.read(f"state/{number}/{batch_id}.{kind}")
-        frames, start = [], 0
-        while start < len(payload):
-            size = int.from_bytes(payload[start : start + 8], "big")
-            frame = pl.read_ipc(io.BytesIO(payload[start + 8 : start + 8 + size]))
-            frames.append(frame.cast(dict(table.schema)))  # type: ignore[arg-type]
-            start += 8 + size
+    # -- dead letters
+
+    def dead_letters_after(self, batch_id: int) -> int:
+        """Return how many records had been set aside after a batch."""
+        if batch_id not in self._dead:
+            self._dead[batch_id] = self.log.read(f"commits/{batch_id}")["dead_letters"] if batch_id >= 0 else 0
+        return self._dead[batch_id]
+
+    def dead_letters(self, last: int) -> list[pl.DataFrame]:
+        """Return the records set aside up to a batch, a frame a batch."""
+        numbers = [number for number in self._store.numbers("dead_letters") if number <= last]
+        frames = [unpacked(self._store.read(f"dead_letters/{number}"))[1][0] for number in numbers]
+        expected = self.log.read(f"commits/{last}")["dead_letters"] if last >= 0 else 0
+        if sum(map(len, frames)) != expected:
+            raise CheckpointError(
+                f"checkpoint: {self.path} has {sum(map(len, frames))} of {expected} dead letters; restore the others."
+            )
         return frames
 
-    def _write_frames(self, name: str, frames: Iterable[pl.DataFrame], compression: Any) -> None:
-        payload = io.BytesIO()
-        for frame in frames:
-            part = io.BytesIO()
-            frame.write_ipc(part, compression=compression)
-            payload.write(part.tell().to_bytes(8, "big") + part.getvalue())
-        self._store.write(name, payload.getvalue())
+    # -- rewinding
 
-    def _prune(self, batch_id: int) -> None:
-        """Drop logs older than the last hundred batches, and state that a later snapshot stands for."""
-        for folder in ("offsets", "commits"):
-            for old in self._store.numbers(folder):
-                if old < batch_id - _RETAIN:
-                    self._store.remove(f"{folder}/{old}")
-        for number in range(len(self._since_snapshot)):
-            files = self._state_files(number, batch_id - _RETAIN)
-            start = max((i for i, (_, kind) in enumerate(files) if kind == "snapshot"), default=0)
-            for old, kind in files[:start]:
-                self._store.remove(f"state/{number}/{old}.{kind}")
+    def rewind(self, to: int) -> None:
+        """Forget the batches after ``to``. Cut short, it is finished when the folder is opened again."""
+        first = self.log.first()
+        if to < first:
+            raise QueryError(f"rewind: the checkpoint no longer has batch {to}; it goes back to batch {first}.")
+        self.log.write("rewind", {"to": to})
+        self._finish_rewind()
 
-    # -- files
+    def _finish_rewind(self) -> None:
+        to = self.log.read("rewind")["to"]
+        self._forget_after(to, state=to)
+        self._heads, self._dead = {}, {}
+        self._store.remove("rewind")
+        self._store.sync("")
 
-    def _write(self, name: str, body: Mapping[str, Any]) -> None:
+    def _forget_after(self, batch_id: int, state: int) -> None:
+        self.state.forget_after(state)
+        self.log.forget_after(batch_id, state)
+
+
+class Log:
+    """The small files of a checkpoint: who ran, what every batch was to do and did, what its sources took."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def write(self, name: str, body: Mapping[str, Any]) -> None:
         self._store.write(name, json.dumps(body).encode())
 
-    def _read(self, name: str) -> Any:
+    def read(self, name: str) -> Any:
         return json.loads(self._store.read(name))
 
+    def intent(self, batch_id: int) -> Intent:
+        return Intent(**self.read(f"offsets/{batch_id}"))
 
-def _compare(path: Path, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
-    """Refuse a plan that cannot go on from a checkpoint, by name."""
-    if theirs["format"] > FORMAT:
-        raise CheckpointError(f"checkpoint: {path} has format {theirs['format']} of a newer streamnb; update streamnb.")
-    if theirs["sources"] != mine["sources"]:
-        raise CheckpointMismatchError(
-            f"checkpoint: {path} was made with {theirs['sources']} sources and the query has {mine['sources']}; "
-            "start the changed query on a new folder.",
-            code="CHECKPOINT_SOURCES",
-        )
-    if len(theirs["tables"]) != len(mine["tables"]):
-        raise CheckpointMismatchError(
-            f"checkpoint: {path} holds {len(theirs['tables'])} state tables and the query keeps {len(mine['tables'])}; "
-            "start the changed query on a new folder.",
-            code="CHECKPOINT_STATE",
-        )
-    for number, (old, new) in enumerate(zip(theirs["tables"], mine["tables"], strict=True)):
-        if old != new:
-            what = "keys" if old["keys"] != new["keys"] else "columns"
-            raise CheckpointMismatchError(
-                f"checkpoint: the {what} of state table {number} in {path} are {old[what]} and the query's are "
-                f"{new[what]}; start the changed query on a new folder.",
-                code="CHECKPOINT_STATE",
+    def first(self) -> int:
+        """Return the earliest batch that can be gone back to; -1 is the beginning."""
+        done = self._store.numbers("commits")
+        return -1 if not done or done[0] == 0 else done[0]
+
+    def recovered(self) -> Recovered | None:
+        """Return where the log ends; None if no batch has ever begun."""
+        begun, done = self._store.numbers("offsets"), self._store.numbers("commits")
+        if not begun and not done:
+            return None
+        last = done[-1] if done else -1
+        if not begun or begun[-1] not in {last, last + 1} or (last >= 0 and last not in begun):
+            raise CheckpointError(
+                f"checkpoint: {self._store.path} has begun batch {begun[-1] if begun else -1} and finished {last}; "
+                "files are missing between."
             )
+        again = self.intent(begun[-1]) if begun[-1] > last else None
+        intent = self.intent(last) if last >= 0 else None
+        watermark = self.read(f"commits/{last}")["next_watermark"] if last >= 0 else 0
+        newest = again or intent
+        assert newest is not None  # noqa: S101  something has begun
+        offsets = None if intent is None else intent.offsets
+        late = 0 if intent is None else intent.watermark
+        return Recovered(last, offsets, late, watermark, newest.policy, again, self._notes(begun[-1], newest.offsets))
+
+    def _notes(self, last: int, offsets: Sequence[Any]) -> dict[int, list[Any]]:
+        """Return what the sources noted up to a batch; a gap is a CheckpointError."""
+        return {source: self._notes_of(source, last, offsets[source]) for source in self._store.numbers("sources")}
+
+    def _notes_of(self, source: int, last: int, offset: Any) -> list[Any]:
+        files = [file for file in self._files_of(source) if file[0] <= last]
+        start = max((at for at, (_, ending) in enumerate(files) if ending), default=0)
+        notes = [Note(**self.read(f"sources/{source}/{number}{ending}")) for number, ending in files[start:]]
+        place: Any = None
+        for note in notes:
+            if note.start != place and note.start is not None:
+                break
+            place = note.end
+        if place != offset:
+            raise CheckpointError(
+                f"checkpoint: {self._store.path / 'sources' / str(source)} tells what was read up to {place!r}, "
+                f"and batch {last} reads up to {offset!r}; restore the missing files."
+            )
+        return [note.note for note in notes]
+
+    def _files_of(self, source: int) -> list[tuple[int, str]]:
+        """Return (batch, ending) of a source's notes, oldest first; a summary comes after the batch's own."""
+        paths = (self._store.path / "sources" / str(source)).iterdir()
+        return sorted((int(path.stem), path.suffix) for path in paths if path.stem.isdigit())
+
+    def forget_after(self, batch_id: int, done: int) -> None:
+        """Remove what was logged of later batches; of what only a batch done may have, after ``done``."""
+        for folder, last in {"commits": done, "dead_letters": done, "offsets": batch_id}.items():
+            gone = [number for number in self._store.numbers(folder) if number > last]
+            for number in reversed(gone):
+                self._store.remove(f"{folder}/{number}")
+            if gone:
+                self._store.sync(folder)
+        for source in self._store.numbers("sources"):
+            later = [f for f in self._files_of(source) if f[0] > (done if f[1] else batch_id)]
+            for number, ending in later:
+                self._store.remove(f"sources/{source}/{number}{ending}")
+            if later:
+                self._store.sync(f"sources/{source}")
+
+    def prune(self, before: int) -> None:
+        """Remove the logs of batches before ``before``, and notes that a summary stands for."""
+        for folder in ("offsets", "commits"):
+            for number in self._store.numbers(folder):
+                if number < before:
+                    self._store.remove(f"{folder}/{number}")
+        for source in self._store.numbers("sources"):
+            files = self._files_of(source)
+            start = max((at for at, (n, ending) in enumerate(files) if ending and n <= before), default=0)
+            for number, ending in files[:start]:
+                self._store.remove(f"sources/{source}/{number}{ending}")
+
+
+def _lock(lock: int, path: Path, let_go: Any) -> None:
+    """Take the folder's lock and leave this process's number in it."""
+    for _ in range(3):  # who only looks holds it for a moment
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+            return
+        threading.Event().wait(0.02)
+    owner = os.pread(lock, 20, 0).decode(errors="replace")
+    let_go()
+    raise CheckpointError(
+        f"checkpoint: {path} is in use by another process{f' ({owner})' if owner else ''}; "
+        "stop that query, or use another folder."
+    )
+
+
+def owner(path: Path) -> str | None:
+    """Return the number of the process that runs a query on a folder; None if no one does."""
+    lock = os.open(path / "LOCK", os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return os.pread(lock, 20, 0).decode(errors="replace") or "unknown"
+    else:
+        return None
+    finally:
+        os.close(lock)

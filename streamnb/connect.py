@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -37,6 +38,40 @@ class Source(Protocol):
 
     def commit(self, end: Offset) -> None:
         """Hear that all up to ``end`` is done with."""
+
+
+@runtime_checkable
+class Reader(Source, Protocol):
+    """The source of one query, made by ``source.reader()``, that remembers what its offsets mean.
+
+    What it remembers is written to the checkpoint before the batch that needs it.
+    """
+
+    def note(self, start: Offset, end: Offset) -> Any:
+        """Return what must be known to read these rows again, a JSON value; of a ``start`` of None, to go on after."""
+
+    def recall(self, notes: Sequence[Any]) -> None:
+        """Hear the notes of earlier batches again, oldest first, instead of what is known."""
+
+    def forget(self, end: Offset) -> None:
+        """Drop what was found after ``end``: it could not be read, and may be mended."""
+
+
+@dataclass(frozen=True)
+class BadRecord:
+    """A record that no row could be made of: where it stands in its source, why, and the record as text."""
+
+    offset: str
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """What ``read`` found: rows, and the records that are none."""
+
+    rows: Any
+    bad: Sequence[BadRecord] = ()
 
 
 @dataclass(frozen=True)

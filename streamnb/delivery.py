@@ -17,15 +17,28 @@ if TYPE_CHECKING:
 
 AnySink = Sink | PolarsSink | Callable[["pd.DataFrame", int], object]
 
+SINK_RETRIES = 3
+"""How often a batch is given again to a sink that failed. A function of the user's own is called once."""
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0
+
 
 class Delivery:
-    """Hands every batch on by its id, so that a sink can tell one that comes again."""
+    """Hands every batch on by its id, so that a sink can tell one that comes again.
 
-    def __init__(self, sink: AnySink | None, mode: str) -> None:
+    A sink that fails is tried again ``retries`` times, after 0.1 s, 0.2 s, 0.4 s … up to 10 s. ``wait`` takes the
+    seconds and tells whether the query was stopped meanwhile. Nothing is read while a sink is slow.
+    """
+
+    def __init__(
+        self, sink: AnySink | None, mode: str, retries: int | None = None, wait: Callable[[float], bool] | None = None
+    ) -> None:
         self.memory = Memory()
-        self._sink, self._mode = _as_sink(sink), mode
+        self._sink, self._mode, self._wait = _as_sink(sink), mode, wait or (lambda _: True)
         if self._sink is not None and hasattr(self._sink, "check"):
             self._sink.check(mode)
+        default = 0 if isinstance(self._sink, ForeachBatch) else SINK_RETRIES
+        self._retries = default if retries is None else retries
+        self.retried = 0  # how often the last batch was tried again
 
     def open(self, query: str, epoch: int) -> None:
         """Tell a sink that keeps a ledger for which query, and which of its runs, the batches are."""
@@ -33,19 +46,34 @@ class Delivery:
             self._sink.open(query, epoch)
 
     def write(self, batch_id: int, rows: pl.DataFrame) -> None:
-        """Give out the rows of a batch; what the sink raises is a QueryError that names it."""
+        """Give out the rows of a batch; what the sink raises in the end is a QueryError that names it."""
         self.memory.write_polars(batch_id, rows, self._mode)
+        self.retried = 0
         if self._sink is None:
             return
         try:
-            self._hand_over(self._sink, batch_id, rows)
+            while not self._is_written(self._sink, batch_id, rows):
+                self.retried += 1
         except StreamnbError:
             raise
         except Exception as error:
+            tries = f" {self.retried + 1} times" if self.retried else ""
             raise QueryError(
-                f"sink: {type(self._sink).__name__} failed on batch {batch_id}, {len(rows)} rows: "
+                f"sink: {type(self._sink).__name__} failed{tries} on batch {batch_id}, {len(rows)} rows: "
                 f"{type(error).__name__} {error}."
             ) from error
+
+    def _is_written(self, sink: Sink | PolarsSink, batch_id: int, rows: pl.DataFrame) -> bool:
+        """Try once; False after a failure that has been waited out, to try again."""
+        try:
+            self._hand_over(sink, batch_id, rows)
+        except StreamnbError:
+            raise
+        except Exception:
+            if self.retried >= self._retries or self._wait(min(_FIRST_WAIT * 2**self.retried, _LONGEST_WAIT)):
+                raise
+            return False
+        return True
 
     def _hand_over(self, sink: Sink | PolarsSink, batch_id: int, rows: pl.DataFrame) -> None:
         if hasattr(sink, "write_polars"):

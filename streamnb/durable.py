@@ -31,6 +31,15 @@ class Disk:
     def remove(self, path: Path) -> None:
         path.unlink()
 
+    def make(self, folder: Path) -> None:
+        """Make a folder, with those above it, and wait until their names are on the disk."""
+        if folder.exists():
+            return
+        if not folder.parent.exists():
+            self.make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        self.sync(folder.parent)
+
     def sync(self, folder: Path) -> None:
         """Wait until the names in a folder are on the disk."""
         descriptor = os.open(folder, os.O_RDONLY)
@@ -46,9 +55,17 @@ class Store:
     def __init__(self, path: Path, disk: Disk | None = None) -> None:
         self.path, self.disk = path, disk or Disk()
 
-    def write(self, name: str, payload: bytes) -> None:
-        """Put a file in place: temporary file, fsync, rename, fsync of the folder."""
-        target, point = self.path / name, name.split("/", maxsplit=1)[0]
+    def folder(self, path: Path) -> None:
+        """Make sure that a folder is there."""
+        self.disk.make(path)
+
+    def write(self, name: str, payload: bytes, point: str | None = None) -> None:
+        """Put a file in place: temporary file, fsync, rename, fsync of the folder.
+
+        ``point`` names it for those who listen (``points.py``); its folder, if not given.
+        """
+        target, point = self.path / name, point or name.split("/", maxsplit=1)[0]
+        self.folder(target.parent)
         temporary = target.with_name(f".{target.name}.tmp")
         self.disk.write(temporary, _MAGIC + _checksum(name, payload) + payload, point)
         self.disk.rename(temporary, target)

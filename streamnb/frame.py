@@ -28,7 +28,7 @@ from streamnb.ops.with_window import with_window
 from streamnb.optimize import optimize
 from streamnb.plan import Node
 from streamnb.query import Query, collect
-from streamnb.sources.files import Files
+from streamnb.sources.files import MAX_BYTES, Files
 from streamnb.sources.rate import Rate
 from streamnb.sources.replay import Replay
 from streamnb.stream import StreamzSource, to_streamz
@@ -110,7 +110,15 @@ class StreamFrame:
         no_data_batches
             False: state waits for the next input instead of ending in a batch without input.
         checkpoint
-            A folder: a query opened on it again goes on where the last one ended, after a crash too.
+            A folder: a query opened on it again goes on where the last one ended, after a crash too. Filters, columns
+            and the watermark's delay may differ then; sources, keys, windows and aggregates may not.
+        on_bad_record
+            ``"dead_letters"``: a record that is no row goes to ``q.dead_letters``; ``"fail"``: it is an error.
+        guard_future
+            A duration: a row whose event time lies further than that beyond the clock goes to ``q.dead_letters``, since
+            it would move the watermark past all others.
+        sink_retries
+            How often a batch is given again to a sink that failed, with longer and longer waits (3; a function: 0).
         multiple_stateful
             False: one watermark for late rows and for state, for all operators at once, as Spark before 3.4 had it.
         """
@@ -149,15 +157,36 @@ def from_pandas(
 
 
 def from_files(
-    pattern: str, schema: Schema | None = None, files_per_batch: int | None = None, *, clock: Clock | None = None
+    pattern: str,
+    schema: Schema | None = None,
+    files_per_batch: int | None = None,
+    *,
+    max_bytes_per_batch: int | None = MAX_BYTES,
+    clock: Clock | None = None,
 ) -> StreamFrame:
-    """Read the files that match a pattern, CSV, JSON lines or Parquet; a new file is new input.
+    """Read the files that match a pattern, CSV, JSON lines or Parquet; a new file is new input, and so is a new line.
 
-    Files come in order of modification time, then name; ``files_per_batch`` at most in one batch (all that is new, if
-    not given). A half-written file waits until it is whole. Without ``schema`` the first file gives the columns.
-    Spark: ``spark.readStream.format(…).load(…)``.
+    Files come in order of modification time, then name. Lines of JSON are read as they are written; other files when
+    they are whole, so move them into place. What was taken stays as it is: a file that is truncated or replaced is a
+    DataError. With a checkpoint a query goes on where it stopped, in the middle of a file too.
+
+    Parameters
+    ----------
+    pattern
+        Such as ``"in/*.jsonl"``; ``**`` stands for folders below.
+    schema
+        Without it the first file gives the columns.
+    files_per_batch
+        How many files one batch takes at most; all that is new, if not given.
+    max_bytes_per_batch
+        How many bytes of files one batch takes at most (16 MiB, unless given; None: no limit), so that a backlog does
+        not fill the memory. JSON lines are cut at a line's end; a larger file of another kind is a batch by itself.
+    clock
+        For tests.
+
+    Spark: ``spark.readStream.format(…).load(…)`` with ``maxFilesPerTrigger`` and ``maxBytesPerTrigger``.
     """
-    return stream(Files(pattern, schema, files_per_batch, clock))
+    return stream(Files(pattern, schema, files_per_batch, clock, max_bytes_per_batch))
 
 
 def from_rate(rows_per_second: float = 1.0, *, clock: Clock | None = None) -> StreamFrame:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
-from streamnb.connect import Offset, Source, Unit
+from streamnb.checkpoint import Note
+from streamnb.connect import BadRecord, Offset, Reader, Source, Unit
+from streamnb.errors import CheckpointError, DataError
+from streamnb.ops.read import Read
 from streamnb.patience import asking
+from streamnb.plan import Node
 from streamnb.progress import SourceProgress
-from streamnb.schema import as_rows, polars_schema
+from streamnb.schema import polars_schema
+from streamnb.sources.sift import sifted
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Inputs:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = list({id(source): source for source in sources}.values())
+        self._readers = {n: source for n, source in enumerate(self.sources) if isinstance(source, Reader)}
         self.offsets: dict[int, Offset] = dict.fromkeys(range(len(self.sources)))
         self.ended = threading.Event()  # set by q.stop(): a source that waits gives up
 
@@ -81,17 +87,31 @@ class Inputs:
         partners = [(numbers[id(s)], end) for s, end in unit.together if id(s) in numbers]
         return any((ahead := self._unit(n, None)) is not None and ahead.end != end for n, end in partners)
 
-    def read(self, offsets: Mapping[int, Offset]) -> dict[int, pl.DataFrame]:
-        """Return the rows up to some offsets, by the id of their source."""
-        with asking(self.ended):
-            return {id(source): self._rows(n, offsets[n]) for n, source in enumerate(self.sources)}
+    def read(
+        self, offsets: Mapping[int, Offset], aside: list[tuple[str, BadRecord]] | None = None
+    ) -> dict[int, pl.DataFrame]:
+        """Return the rows up to some offsets, by the id of their source.
 
-    def _rows(self, number: int, end: Offset) -> pl.DataFrame:
+        Records that are no rows go to ``aside``, each with its source; without it the first is a DataError.
+        """
+        with asking(self.ended):
+            return {id(source): self._rows(n, offsets[n], aside) for n, source in enumerate(self.sources)}
+
+    def _rows(self, number: int, end: Offset, aside: list[tuple[str, BadRecord]] | None) -> pl.DataFrame:
         source, start = self.sources[number], self.offsets[number]
         schema = polars_schema("read", source.schema)
         if end == start:
             return pl.DataFrame(schema=schema)
-        return as_rows(f"read {source!r}", source.read(start, end), schema)
+        found = sifted(f"read {source!r}", source.read(start, end), schema, place=f"{start or 0}–{end}")
+        if found.bad and aside is None:
+            raise DataError(
+                f"read {source!r}: {found.bad[0].offset}: {found.bad[0].reason}; leave it out, or set it aside with "
+                "query(on_bad_record='dead_letters')."
+            )
+        if aside is not None:
+            aside += [(repr(source), bad) for bad in found.bad]
+        rows: pl.DataFrame = found.rows
+        return rows
 
     def progress(self, rows: Mapping[int, pl.DataFrame], offsets: Mapping[int, Offset]) -> list[SourceProgress]:
         return [
@@ -109,6 +129,36 @@ class Inputs:
     def rewind(self, offsets: Mapping[int, Offset]) -> None:
         self.offsets = dict(offsets)
 
+    # -- what sources remember
+
+    def notes(self, offsets: Mapping[int, Offset]) -> dict[int, Note]:
+        """Return what sources must know to read the rows up to some offsets again."""
+        return {
+            n: Note(self.offsets[n], offsets[n], source.note(self.offsets[n], offsets[n]))
+            for n, source in self._readers.items()
+            if offsets[n] != self.offsets[n]
+        }
+
+    def summaries(self) -> dict[int, Note]:
+        """Return what sources must know to go on from here."""
+        return {
+            n: Note(None, self.offsets[n], source.note(None, self.offsets[n]))
+            for n, source in self._readers.items()
+            if self.offsets[n]
+        }
+
+    def recall(self, notes: Mapping[int, Sequence[Any]], offsets: Sequence[Offset]) -> None:
+        """Remind sources of what they noted in an earlier run, up to some offsets."""
+        for n, source in self._readers.items():
+            if offsets[n] and not notes.get(n):
+                raise CheckpointError(f"checkpoint: what {source!r} had taken is missing; restore sources/{n}.")
+            source.recall(notes.get(n, ()))
+
+    def forget(self) -> None:
+        """Let sources look anew at what comes next."""
+        for n, source in self._readers.items():
+            source.forget(self.offsets[n])
+
 
 def _told(source: Source) -> str:
     """Return a source as progress tells of it: with its status where it has one."""
@@ -125,3 +175,21 @@ def _reached(start: Any, target: Any) -> bool:
     if isinstance(start, list) and isinstance(target, list):
         return start >= target
     return bool(start == target)
+
+
+def own_sources(plan: Node) -> Node:
+    """Return a plan whose sources that remember what they took are this query's own."""
+    return _owned(plan, {})
+
+
+def _owned(node: Node, readers: dict[int, Source]) -> Node:
+    if isinstance(node, Read):
+        source: Any = node.source
+        if not hasattr(source, "reader"):
+            return node
+        if id(source) not in readers:
+            readers[id(source)] = source.reader()
+        return replace(node, source=readers[id(source)])
+    inputs = tuple(_owned(below, readers) for below in node.inputs)
+    same = all(new is old for new, old in zip(inputs, node.inputs, strict=True))
+    return node if same else replace(node, inputs=inputs)

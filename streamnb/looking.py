@@ -14,6 +14,7 @@ from streamnb.explain import explain
 from streamnb.graph import Graph
 from streamnb.history import History
 from streamnb.inputs import Inputs
+from streamnb.journal import Journal
 from streamnb.lineage import Recording
 from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
@@ -38,6 +39,7 @@ class Looking:
     _inputs: Inputs
     _memory: Memory
     _history: History
+    _journal: Journal
     _player: Player
     _lock: threading.RLock
     _trace: list[Trace]
@@ -94,6 +96,16 @@ class Looking:
         window's end (or its own time).
         """
         return late_rows(self._trace).to_pandas()
+
+    @property
+    def dead_letters(self) -> pd.DataFrame:
+        """Every record that is no row, once: ``batch_id``, ``source``, ``offset``, ``reason``, ``raw``.
+
+        A record is set aside when it cannot be read (no JSON, no UTF-8, half a surrogate pair), when a value does not
+        fit the schema, or when its event time lies further beyond the clock than ``guard_future`` allows.
+        ``query(on_bad_record="fail")`` raises an error instead.
+        """
+        return self._journal.dead_letters(self._history.last.batch_id).to_pandas()
 
     @property
     def state(self) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 FILES = ("metadata", "epoch", "offsets", "state", "commits")
+MORE_FILES = ("sources", "dead_letters", "snapshot", "rewind")  # of queries that have them; snapshots in a thread
 STEPS = ("opened", "written", "synced", "renamed", "done")
 POINTS = (
     "batch.begin",  # nothing of the batch is on disk
@@ -17,6 +18,7 @@ POINTS = (
     "batch.end",  # the commit log has it, the process does not know
     *(f"{file}.{step}" for file in FILES for step in STEPS),
 )
+MORE_POINTS = tuple(f"{file}.{step}" for file in MORE_FILES for step in STEPS)
 """In the order of a batch; then of a file: temporary file open, written, synced, renamed, folder synced."""
 
 _listener: Callable[[str], object] | None = None

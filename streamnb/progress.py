@@ -69,6 +69,8 @@ class Progress(Record):
 
     ``event_time`` holds ``max``, ``min``, ``avg`` (when the batch had rows with an event time) and ``watermark``, the
     one the batch ran with; the new one shows in the next batch. ``duration_ms`` holds milliseconds per phase.
+    ``sink`` holds ``num_output_rows`` and ``num_retries``, how often a sink that failed was tried again.
+    ``num_dead_letters`` counts the records that the batch set aside; they are no input rows.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Progress(Record):
     state_operators: Sequence[OperatorProgress]
     sources: Sequence[SourceProgress]
     sink: Mapping[str, Any]
+    num_dead_letters: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +134,7 @@ class Trace:
     ``watermark_after`` the one it left behind, set by the row ``watermark_row``. ``rows`` are the rows that declared an
     event time in it (all input rows where none is declared). ``no_data`` marks a batch without input. ``marks`` are the
     inputs' own watermarks after it; the query goes by the least of them (``watermark_policy="max"``: the largest).
+    ``dead_letters`` are the records it set aside.
     """
 
     batch_id: int
@@ -143,6 +147,7 @@ class Trace:
     steps: tuple[StepTrace, ...]
     emitted: pl.DataFrame
     marks: tuple[Mark, ...] = ()
+    dead_letters: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)

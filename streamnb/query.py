@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +15,16 @@ import polars as pl
 
 from streamnb import display, registry
 from streamnb.check import check
-from streamnb.checkpoint import Checkpoint, Intent
+from streamnb.checkpoint import Checkpoint
+from streamnb.compatible import shape
+from streamnb.dead_letters import Aside, letters, too_far_ahead
 from streamnb.delivery import AnySink, Delivery
-from streamnb.errors import PlanError, QueryError, StoppedError
+from streamnb.errors import DataError, PlanError, QueryError, StoppedError
 from streamnb.graph import Graph
 from streamnb.history import History, Point
-from streamnb.inputs import Inputs, Planned
+from streamnb.inputs import Inputs, Planned, own_sources
+from streamnb.journal import Journal
 from streamnb.looking import Looking
-from streamnb.ops.read import Read
 from streamnb.optimize import optimize
 from streamnb.outline import outline
 from streamnb.plan import Batch, Node, Opening
@@ -56,24 +57,35 @@ class Query(Looking):
         no_data_batches: bool = True,
         multiple_stateful: bool = True,
         checkpoint: str | os.PathLike[str] | None = None,
+        on_bad_record: str = "dead_letters",
+        guard_future: Duration | None = None,
+        sink_retries: int | None = None,
     ) -> None:
         check(plan, output_mode, multiple_stateful=multiple_stateful)
         if watermark_policy not in {"min", "max"}:
             raise _option("watermark_policy", watermark_policy, "'min' or 'max'")
+        if on_bad_record not in {"dead_letters", "fail"}:
+            raise _option("on_bad_record", on_bad_record, "'dead_letters' or 'fail'")
+        plan = own_sources(plan)
         self._plan, self._optimized = plan, optimize(plan)
+        self.name = name or registry.default_name()
         self._mode, self._no_data = output_mode, no_data_batches
         self._trigger, self._interval = trigger, _interval(trigger)
         self._clock = clock or SystemClock()
-        self._watermark = Watermark(watermark_policy, single=not multiple_stateful)
+        guard = None if guard_future is None else duration(guard_future, "query: guard_future", months=True)
+        self._watermark = Watermark(watermark_policy, single=not multiple_stateful, guard=guard)
         self._graph = Graph(self._optimized, Opening(output_mode, self._watermark))
         self._inputs = Inputs([source for source, _ in self._graph.leaves])
-        self._delivery = Delivery(sink, output_mode)
+        self._delivery = Delivery(sink, output_mode, sink_retries, self._wait)
         self._memory = self._delivery.memory
-        self._tables = [table for step in self._graph.steps for table in step.tables]
-        self._again: Planned | None = None  # a batch that was begun and not finished: the same rows again
-        self._checkpoint = None if checkpoint is None else self._take_over(checkpoint)
-        done = self._recovered(self._checkpoint) if self._checkpoint else -1
-        self._delivery.open(*(self._checkpoint.run if self._checkpoint else (uuid.uuid4().hex, 0)))
+        tables = [(s.node.verb, table) for s in self._graph.streams for table in s.step.tables]
+        self._tables = [table for _, table in tables]
+        self._keeps_bad = on_bad_record == "dead_letters"
+        self._player = Player(self.name, self._tick)
+        folder = None if checkpoint is None else self._take_over(checkpoint)
+        self._journal = Journal(folder, self._tables, self._inputs, self._watermark)
+        done = self._journal.open(shape(plan, self._inputs.sources, tables))
+        self._delivery.open(*self._journal.run)
         start = Point(done, dict(self._inputs.offsets), self._graph.snapshot(), (), 0)
         self._history = History(self._tables, start)
         self._first_id = done + 1
@@ -84,9 +96,7 @@ class Query(Looking):
         self._exception: BaseException | None = None
         self._replayed: int | None = None  # the time of a replay's last batch; a batch without input follows at once
         self._listeners: list[Callable[[], None]] = []
-        self.name = name or registry.default_name()
         self.outline: Outline = outline(self._optimized, self.name, output_mode)
-        self._player = Player(self.name, self._tick)
         self._replaces(registry.register(self))
 
     # -- running
@@ -100,7 +110,7 @@ class Query(Looking):
         with self._lock:
             self._ready()
             planned = self._inputs.all_at_once() if self._trigger == "once" else self._inputs.plan()
-            progress = self._run(self._again or planned or self._without_data(self._clock.now()))
+            progress = self._run(self._again() or planned or self._without_data(self._clock.now()))
         self._changed()
         return progress
 
@@ -121,8 +131,8 @@ class Query(Looking):
         with self._lock:
             self._ready()
             if self._trigger == "once":
-                return self._run(None if self._trace else self._again or self._inputs.all_at_once())
-            planned = self._again or self._inputs.plan(targets, whole=self._trigger == "available_now")
+                return self._run(None if self._trace else self._again() or self._inputs.all_at_once())
+            planned = self._again() or self._inputs.plan(targets, whole=self._trigger == "available_now")
             return self._run(planned or self._without_data(now))
 
     def play(self, every: Duration | None = None) -> Self:
@@ -145,10 +155,9 @@ class Query(Looking):
     def stop(self) -> Self:
         """End the query; what it did can still be looked at. When this returns, nothing of it runs any more."""
         self._inputs.ended.set()
-        self._player.close()
         self._stopped = True
-        if self._checkpoint is not None:
-            self._checkpoint.close()
+        self._player.close()
+        self._journal.close()
         self._changed()
         return self
 
@@ -172,10 +181,8 @@ class Query(Looking):
                     f"rewind: batch {to} is not there; batches {self._history.first_id} "
                     f"to {self._history.last.batch_id} are."
                 )
-            if self._checkpoint is not None:
-                self._checkpoint.rewind(to)
+            self._journal.rewind(to)
             self._restore(to)
-            self._again = None
         self._changed()
         return self
 
@@ -214,14 +221,15 @@ class Query(Looking):
         batch = Batch(pl.DataFrame(), id=batch_id, time=self._clock.now() if planned.time is None else planned.time)
         started = time.perf_counter()
         reached("batch.begin")
-        self._log_intent(planned, batch)
-        rows = self._inputs.read(planned.offsets)
+        aside: list[Aside] = []
+        rows = self._read(planned, batch, aside)
         read = time.perf_counter()
         reached("batch.read")
         out = self._graph.run(rows, batch)
         computed = time.perf_counter()
         reached("batch.computed")
-        self._log_state(batch_id)
+        dead = letters(batch_id, [*aside, *too_far_ahead(self._graph, batch_id)])
+        self._journal.keep(batch_id, dead)
         reached("sink.begin")
         self._delivery.write(batch_id, out.rows)
         reached("sink.end")
@@ -233,13 +241,28 @@ class Query(Looking):
             name=self.name,
             sources=self._inputs.progress(rows, planned.offsets),
             seconds=seconds,
-            written=len(out.rows),
+            sink={"num_output_rows": len(out.rows), "num_retries": self._delivery.retried},
+            num_dead_letters=len(dead),
         )
         self._replayed = planned.time if planned.replayed else None
-        self._commit(planned, batch, out, rows, progress)
+        trace = trace_of(batch, self._graph, rows, out.rows, has_data=planned.has_data)
+        self._commit(planned, batch, replace(trace, dead_letters=dead), progress)
         return progress
 
-    # -- the checkpoint
+    def _read(self, planned: Planned, batch: Batch, aside: list[Aside]) -> Mapping[int, pl.DataFrame]:
+        """Log what the batch is going to do, and read its rows."""
+        first_time = self._again() is None
+        self._journal.begin(batch.id, planned, batch.time)
+        try:
+            return self._inputs.read(planned.offsets, aside if self._keeps_bad else None)
+        except DataError:
+            if first_time:
+                self._journal.retract(batch.id)
+            raise
+
+    def _again(self) -> Planned | None:
+        """Return the plan of a batch that was begun and not finished: the same rows again."""
+        return self._journal.again(self._history.last.batch_id + 1)
 
     def _take_over(self, path: str | os.PathLike[str]) -> Checkpoint:
         """Open a checkpoint; an older query of this process that holds it is stopped."""
@@ -252,46 +275,18 @@ class Query(Looking):
     @property
     def checkpoint(self) -> Path | None:
         """The folder that this query goes on from when it is opened again."""
-        return None if self._checkpoint is None else self._checkpoint.path
+        return self._journal.path
 
-    def _recovered(self, checkpoint: Checkpoint) -> int:
-        """Stand where the checkpoint stands; return the last batch done."""
-        found = checkpoint.open(self._tables, len(self._inputs.sources))
-        if found is None:
-            return -1
-        self._watermark.recover(found.late, found.watermark, found.policy)
-        if found.offsets is not None:
-            self._inputs.rewind(dict(enumerate(found.offsets)))
-        if found.again is not None:
-            again = found.again
-            self._again = Planned(dict(enumerate(again.offsets)), again.time, again.has_data, again.replayed)
-        return found.done
-
-    def _log_intent(self, planned: Planned, batch: Batch) -> None:
-        self._again = replace(planned, time=batch.time)
-        if self._checkpoint is not None:
-            offsets = [planned.offsets[n] for n in range(len(self._inputs.sources))]
-            current, policy = self._watermark.current, self._watermark.policy
-            intent = Intent(offsets, batch.time, planned.replayed, current, planned.has_data, policy)
-            self._checkpoint.begin(batch.id, intent)
-
-    def _log_state(self, batch_id: int) -> None:
-        if self._checkpoint is not None:
-            self._checkpoint.keep(batch_id, self._tables, [table.pending() for table in self._tables])
-
-    def _commit(
-        self, planned: Planned, batch: Batch, out: Batch, rows: Mapping[int, pl.DataFrame], progress: Progress
-    ) -> None:
-        trace = trace_of(batch, self._graph, rows, out.rows, has_data=planned.has_data)
+    def _commit(self, planned: Planned, batch: Batch, trace: Trace, progress: Progress) -> None:
         self._watermark.advance()
-        if self._checkpoint is not None:
-            self._checkpoint.commit(batch.id, self._watermark.current)
+        self._journal.commit(batch.id, self._watermark.current)
         reached("batch.end")
         self._trace.append(trace)
         self._progress.append(progress)
         self._inputs.commit(planned.offsets)
         self._history.commit(batch.id, dict(planned.offsets), self._graph.snapshot())
-        self._again, self._broken = None, False
+        self._broken = False
+        self._journal.settle(batch.id)
 
     def _restore(self, batch_id: int) -> None:
         self._broken = True  # until it is whole again
@@ -306,15 +301,29 @@ class Query(Looking):
 
     # -- the thread
 
+    def _wait(self, seconds: float) -> bool:
+        """Wait before something is tried again; True if the query was stopped meanwhile."""
+        waiting: Callable[[float], bool] = getattr(self._clock, "wait", self._player.closed.wait)
+        return waiting(seconds)
+
     def _tick(self) -> None:
         try:
             self.run() if self._trigger in _TRIGGERS else self.step()
         except StoppedError:
             self._player.pause()
-        except Exception as error:  # noqa: BLE001  shown by the dashboard and by q.exception
+        except BaseException as error:  # noqa: BLE001  shown by the dashboard and by q.exception
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
+        """End playing; a SystemExit of a user's function must not end the thread without a word."""
+        if self._stopped:
+            return
+        if not isinstance(error, Exception):
+            said = (
+                f"query {self.name!r}: {type(error).__name__} {error} in the background; take it out of your function."
+            )
+            error, cause = QueryError(said), error
+            error.__cause__ = cause
         self._exception = error
         self._player.fail()
         self._changed()
@@ -328,7 +337,7 @@ class Query(Looking):
         def work() -> None:
             try:
                 getattr(self, command)(**arguments)
-            except Exception as error:  # noqa: BLE001  shown by the dashboard and by q.exception
+            except BaseException as error:  # noqa: BLE001  shown by the dashboard and by q.exception
                 self._fail(error)
 
         self._player.post(work)
@@ -357,8 +366,8 @@ class Query(Looking):
 
 def collect(plan: Node) -> pd.DataFrame:
     """Run a plan as one batch over all that its sources hold now."""
-    graph = Graph(optimize(plan), Opening("batch", Watermark.of_a_table()))
-    inputs = Inputs([node.source for node in plan.walk() if isinstance(node, Read)])
+    graph = Graph(optimize(own_sources(plan)), Opening("batch", Watermark.of_a_table()))
+    inputs = Inputs([source for source, _ in graph.leaves])
     return graph.run(inputs.read(inputs.latest()), Batch(pl.DataFrame())).rows.to_pandas()
 
 

@@ -26,7 +26,8 @@ def progress_of(
     name: str,
     sources: Sequence[SourceProgress],
     seconds: Mapping[str, float],
-    written: int,
+    sink: Mapping[str, Any],
+    num_dead_letters: int,
 ) -> Progress:
     """Return the numbers of a batch. A source read in two branches counts its rows twice, as in Spark."""
     count = sum(len(rows[id(source)]) for source, _ in graph.leaves)
@@ -43,7 +44,8 @@ def progress_of(
         event_time=_event_time(graph),
         state_operators=[_operator(s.out.trace, graph) for s in graph.downstream_first if s.out and s.out.trace],
         sources=sources,
-        sink={"num_output_rows": written},
+        sink=sink,
+        num_dead_letters=num_dead_letters,
     )
 
 

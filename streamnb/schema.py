@@ -120,7 +120,7 @@ def _from_records(verb: str, records: Sequence[Any], schema: pl.Schema | None) -
 def _from_columns(verb: str, columns: Mapping[str, Any], schema: pl.Schema | None) -> pl.DataFrame:
     try:
         return pl.DataFrame([_column(verb, name, values, schema) for name, values in columns.items()])
-    except (PolarsError, TypeError, OverflowError) as error:
+    except (PolarsError, TypeError, OverflowError, UnicodeError) as error:
         raise DataError(
             f"{verb}: the rows do not fit: {error}; check the values against the schema {schema}."
         ) from error

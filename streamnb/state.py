@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -55,6 +55,7 @@ class StateTable:
         self._calendar: list[tuple[NDArray[np.int64], Slots]] = []
         self._upserted: list[pl.DataFrame] = []
         self._removed: list[pl.DataFrame] = []
+        self._returned = False  # whether this batch has written rows after it removed some
         if len(rows):
             self._write(rows, np.full(len(rows), -1, np.int64))
 
@@ -89,6 +90,11 @@ class StateTable:
         """Return every row, oldest write first. Costs the whole table."""
         return self._frame[np.sort(self._row_of[self._row_of >= 0])]
 
+    def frozen(self) -> Callable[[], pl.DataFrame]:
+        """Return a way to have ``frame()`` as it is now, later and in another thread."""
+        frame, row_of = self._frame, self._row_of.copy()
+        return lambda: frame[np.sort(row_of[row_of >= 0])]
+
     # -- writing
 
     def upsert(self, rows: pl.DataFrame, slots: Slots | None = None) -> None:
@@ -97,6 +103,7 @@ class StateTable:
             return
         rows = rows[self.schema.names()] if rows.columns != self.schema.names() else rows
         self._upserted.append(rows)
+        self._returned = self._returned or len(self._removed) > 0
         self._write(rows, self.find(rows) if slots is None else slots)
 
     def _write(self, rows: pl.DataFrame, slots: Slots) -> None:
@@ -165,13 +172,16 @@ class StateTable:
     # -- one batch to the next
 
     def pending(self) -> Changes:
-        """Return what this batch has changed so far."""
-        return Changes(_joined(self._upserted, self._frame), _joined(self._removed, self._frame))
+        """Return what this batch has changed so far. A row that was removed and written again is not removed."""
+        removed = _joined(self._removed, self._frame)
+        if self._returned and len(removed):
+            removed = removed.filter(pl.Series(self.find(removed) < 0))
+        return Changes(_joined(self._upserted, self._frame), removed)
 
     def commit(self) -> Changes:
         """Close the batch: return what it changed, and start counting anew."""
         changes = self.pending()
-        self._upserted, self._removed = [], []
+        self._upserted, self._removed, self._returned = [], [], False
         return changes
 
     def restore(self, rows: pl.DataFrame) -> None:
@@ -182,7 +192,7 @@ class StateTable:
         """Do again what a batch did; of a row that it wrote twice, the last version counts."""
         self.upsert(changes.upserted.unique(self.keys, keep="last", maintain_order=True))
         if len(changes.removed):
-            self.remove(self.find(changes.removed))
+            self.remove(np.unique(self.find(changes.removed)))
         self.commit()
 
     @property
@@ -250,10 +260,10 @@ class StateTable:
 
     def _reseed(self) -> None:
         """Two keys met in one hash: hash all with the next seed."""
-        upserted, removed = self._upserted, self._removed
+        kept = self._upserted, self._removed, self._returned
         self._seed += 1
         self._reset(self.frame())
-        self._upserted, self._removed = upserted, removed
+        self._upserted, self._removed, self._returned = kept
 
 
 def _sorted(ends: NDArray[np.int64], slots: Slots) -> tuple[NDArray[np.int64], Slots]:

@@ -179,6 +179,11 @@ class ManualClock:
             raise PlanError(f"ManualClock.advance: {by!r} goes back; a clock only advances.", code="DURATION_INVALID")
         self._now += step
 
+    def wait(self, seconds: float) -> bool:
+        """Take no time: the clock moves on by so many seconds. False: nobody ended the wait."""
+        self._now += round(seconds * SECOND)
+        return False
+
 
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  naive times are taken as they stand
 
@@ -200,11 +205,12 @@ class Watermark:
 
     It starts at 1970, never goes back, and moves between batches only: a batch drops late rows by the watermark that
     the batch before it ran with (``late``) and evicts by its own (``current``). Resolution is one millisecond.
+    Times further than ``guard`` beyond the clock (microseconds) are not believed and move nothing.
     """
 
-    def __init__(self, policy: str = "min", *, single: bool = False) -> None:
+    def __init__(self, policy: str = "min", *, single: bool = False, guard: int | None = None) -> None:
         self._late, self.current = 0, 0
-        self.single, self.policy = single, policy
+        self.single, self.policy, self.guard = single, policy, guard
         self._candidates: list[int] = []
 
     @property

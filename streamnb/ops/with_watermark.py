@@ -88,16 +88,27 @@ class WatermarkStep(Step):
         self.node, self.watermark = node, watermark
         self.number = watermark.add_input()
         self.rows = pl.DataFrame(schema=node.schema)
+        self.ahead: pl.DataFrame | None = None  # rows whose time is not believed
         self.set_by: Mapping[str, Any] | None = None
 
     def output_watermark(self, *inputs: int | None) -> int | None:
         return self.watermark.current
 
     def on_batch(self, *batches: Batch) -> Batch:
-        (batch,) = batches
+        batch = self._guarded(batches[0])
         self.rows = batch.rows
         times = batch.rows[self.node.event_time]
         largest = times.max()
         if largest is not None and self.watermark.observe(self.number, instant(largest), self.node.delay):  # type: ignore[arg-type]
             self.set_by = batch.rows.row(times.arg_max() or 0, named=True)
         return replace(batch, late_watermark=self.watermark.late, eviction_watermark=self.watermark.current, trace=None)
+
+    def _guarded(self, batch: Batch) -> Batch:
+        """Set rows aside whose time lies too far beyond the clock."""
+        self.ahead = None
+        if self.watermark.guard is None:
+            return batch
+        latest = batch.time + self.watermark.guard
+        ahead = (pl.col(self.node.event_time).to_physical() > latest).fill_null(value=False)
+        self.ahead = batch.rows.filter(ahead)
+        return batch.with_rows(batch.rows.filter(~ahead)) if len(self.ahead) else batch

@@ -1,119 +1,187 @@
-"""from_files: the files of a folder, each new one new input."""
+"""from_files: the files of a folder, each new one, and each new line of JSON, new input."""
 
 from __future__ import annotations
 
 import glob
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from streamnb.connect import Unit
+from streamnb.connect import Sifted, Unit
 from streamnb.errors import DataError, PlanError
 from streamnb.schema import Schema, as_rows, microseconds, polars_schema
 from streamnb.sinks.file_log import FOLDER, counted
-from streamnb.time import SECOND, Clock, SystemClock
+from streamnb.sources.pieces import Piece, Taken, ends_of_lines, file_format, seen, visible, whole
+from streamnb.sources.sift import check_columns, csv_rows, infer_lines, json_lines
+from streamnb.time import Clock, SystemClock
 
-_SETTLED = 2 * SECOND
-_READERS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
-
-
-@dataclass(frozen=True)
-class _Seen:
-    path: Path
-    size: int
-    modified: int
+MAX_BYTES = 16 * 2**20
+"""How many bytes of files a batch takes at most, unless told otherwise; a single larger file is still one batch."""
 
 
 class Files:
-    """CSV, JSON lines and Parquet files as a source. Offsets count files in the order in which they were taken.
+    """CSV, JSON lines and Parquet files as a source. Offsets count pieces in the order in which they were taken.
 
-    New files are taken in order of modification time, then name. Hidden files, those that begin with ``_`` or end in
-    ``.tmp``, ``.part`` or ``.crdownload`` are left alone; move a finished file into place. A file that looks half
-    written (a Parquet file without its footer; a text file that does not end in a line break and was changed within the
-    last two seconds) waits. A file that changes after it was taken is a DataError; one that has been read may go.
+    JSON lines (``.jsonl``, ``.ndjson``, ``.json``) are read as they grow, up to the last line break; a piece is some of
+    a file's lines. A CSV, Parquet or compressed file is one piece: move it into place when it is finished. One that
+    looks half written (a Parquet file without its footer; a CSV file that does not end in a line break and was changed
+    within the last two seconds) waits. Hidden files, those that begin with ``_`` or end in ``.tmp``, ``.part`` or
+    ``.crdownload`` are left alone. New files are taken in order of modification time, then name.
 
     In a folder that ``sn.sinks.Files`` writes, the files that its log names are read, and no others.
 
-    All files have the same columns, in any order; a field that JSON lines leave out is null. A file that differs is a
-    DataError that names it, and the stream waits there.
+    A file that was taken and is truncated, replaced or, before it is read, gone is a DataError; one that has been read
+    may go. All files have the same columns, in any order; a field that JSON lines leave out is null. A record that
+    does not fit is set aside (``q.dead_letters``); a file with other columns is a DataError, and the stream waits.
     """
 
-    def __init__(self, pattern: str, schema: Schema | None, files_per_batch: int | None, clock: Clock | None) -> None:
-        if files_per_batch is not None and files_per_batch < 1:
-            raise PlanError(
-                f"from_files: files_per_batch={files_per_batch!r} reads nothing; give 1 or more.", code="OPTION_INVALID"
-            )
-        self._pattern, self._per_batch = pattern, files_per_batch
+    def __init__(
+        self,
+        pattern: str,
+        schema: Schema | None,
+        files_per_batch: int | None,
+        clock: Clock | None,
+        max_bytes_per_batch: int | None = MAX_BYTES,
+    ) -> None:
+        for name, value in {"files_per_batch": files_per_batch, "max_bytes_per_batch": max_bytes_per_batch}.items():
+            if value is not None and value < 1:
+                raise PlanError(f"from_files: {name}={value!r} reads nothing; give 1 or more.", code="OPTION_INVALID")
+        self._pattern, self._per_batch, self._bytes = pattern, files_per_batch, max_bytes_per_batch
         self._clock = clock or SystemClock()
-        self._taken: list[_Seen] = []
+        self._done = 0  # what was read once must still be there
+        self.recall([])
         self.schema = self._first_schema() if schema is None else polars_schema("from_files", schema)
 
     def _first_schema(self) -> pl.Schema:
         self._look()
-        if not self._taken:
+        if not self._pieces:
             raise DataError(
                 f"from_files: no file matches {self._pattern!r} yet, so its columns are not known; give schema={{…}}."
             )
-        return microseconds(_load(self._taken[0].path, None)).schema
+        path = Path(self._pieces[0].path)
+        try:
+            return microseconds(_inferred(path)).schema
+        except PolarsError as error:
+            raise _unreadable(path, error) from error
 
-    def _look(self) -> None:
-        paths = [Path(name) for name in glob.glob(self._pattern, recursive=True)]  # noqa: PTH207  the pattern may be absolute
-        known = {seen.path: seen for seen in self._taken}
-        for path in known.keys() & set(paths):
-            self._unchanged(known[path])
-        logs = {folder: counted(folder) for folder in {path.parent for path in paths}}
-        found = [self._seen(p) for p in paths if p not in known and _visible(p) and _counts(p, logs[p.parent])]
-        ready = [seen for seen in found if _whole(seen, self._clock.now())]
-        self._taken += sorted(ready, key=lambda seen: (seen.modified, seen.path.name))
-
-    def _seen(self, path: Path) -> _Seen:
-        stat = path.stat()
-        return _Seen(path, stat.st_size, stat.st_mtime_ns // 1_000)
+    # -- what is there
 
     def latest(self) -> int:
         self._look()
-        return len(self._taken)
+        return self._first + len(self._pieces)
 
     def unit(self, start: int | None) -> Unit | None:
-        done, end = start or 0, self.latest()
-        if self._per_batch is not None:
-            end = min(end, done + self._per_batch)
-        return Unit(end) if end > done else None
+        first = (start or 0) - self._first
+        if first >= len(self._pieces):
+            self._look()
+        taken = self._at_once(self._pieces[first:])
+        return Unit((start or 0) + taken) if taken else None
 
-    def read(self, start: int | None, end: int) -> pl.DataFrame:
-        frames = [self._rows(seen) for seen in self._taken[start or 0 : end]]
-        return pl.concat(frames) if frames else pl.DataFrame(schema=self.schema)
+    def _at_once(self, pieces: Sequence[Piece]) -> int:
+        """Return how many pieces a batch takes: one at least, then as many as its limits allow."""
+        size = 0
+        for count, piece in enumerate(pieces):
+            size += piece.end - piece.start
+            if count and (count == self._per_batch or (self._bytes is not None and size > self._bytes)):
+                return count
+        return len(pieces)
 
-    def _rows(self, seen: _Seen) -> pl.DataFrame:
-        self._unchanged(seen)
-        rows = _load(seen.path, self.schema)
-        missing = [name for name in self.schema if name not in rows.columns]
-        if missing and _format(seen.path) != "json":
-            raise DataError(
-                f"from_files: {seen.path} lacks the columns {missing} that other files have; "
-                "give schema= and fill them, or move the file away."
-            )
-        return as_rows(f"from_files: {seen.path}", rows, self.schema)
+    def _look(self) -> None:
+        paths = [Path(name) for name in glob.glob(self._pattern, recursive=True)]  # noqa: PTH207  the pattern may be absolute
+        logs = {folder: counted(folder) for folder in {path.parent for path in paths}}
+        ready = [path for path in paths if visible(path) and _counts(path, logs[path.parent])]
+        found = [piece for path in ready for piece in self._found(path)]
+        self._pieces += sorted(found, key=lambda piece: (piece.modified, Path(piece.path).name, piece.start))
+        for piece in found:
+            self._taken[piece.path] = piece.taken()
 
-    def _unchanged(self, seen: _Seen) -> None:
-        if not seen.path.exists():
-            raise DataError(f"from_files: {seen.path} is gone and was part of the stream; put it back.")
-        if self._seen(seen.path) != seen:
-            raise DataError(
-                f"from_files: {seen.path} has changed since it was taken; write elsewhere and move finished files in."
-            )
+    def _found(self, path: Path) -> Iterator[Piece]:
+        """Yield the pieces of a file that are new."""
+        taken = self._taken.get(str(path))
+        try:
+            now = seen(path)
+        except FileNotFoundError:  # it went away a moment ago
+            return
+        if taken is not None:
+            taken.check(path, now)
+        if file_format(path) == "lines":
+            start = 0 if taken is None else taken.end
+            for end in ends_of_lines(path, start, now, self._bytes, self._clock.now()):
+                yield Piece.of(path, start, end, now)
+                start = end
+        elif taken is None and whole(path, now, self._clock.now()):
+            yield Piece.of(path, 0, now.size, now)
+
+    # -- reading
+
+    def read(self, start: int | None, end: int) -> Sifted:
+        parts = [self._rows(piece) for piece in self._between(start, end)]
+        rows = pl.concat([part.rows for part in parts]) if parts else pl.DataFrame(schema=self.schema)
+        return Sifted(rows, [bad for part in parts for bad in part.bad])
+
+    def _between(self, start: int | None, end: int) -> list[Piece]:
+        return self._pieces[(start or 0) - self._first : end - self._first]
+
+    def _rows(self, piece: Piece) -> Sifted:
+        content = piece.content()
+        try:
+            if file_format(Path(piece.path)) == "lines":
+                return json_lines(content, piece.path, piece.start, self.schema)
+            return _whole_rows(Path(piece.path), content, self.schema)
+        except PolarsError as error:
+            raise _unreadable(piece.path, error) from error
 
     def commit(self, end: int) -> None:
-        """Nothing to do: the files stay."""
+        self._done = max(self._done, end)
+
+    # -- for one query
+
+    def reader(self) -> Files:
+        """Return the same source for one query, which has taken nothing yet."""
+        fresh = copy(self)
+        fresh.recall([])
+        return fresh
+
+    def note(self, start: int | None, end: int) -> dict[str, Any]:
+        if start is None:
+            pieces = self._pieces[: end - self._first]
+            taken = self._before | {piece.path: piece.taken() for piece in pieces}
+            return {"first": end, "taken": {path: t.as_json() for path, t in taken.items()}}
+        return {"pieces": [piece.sealed().as_json() for piece in self._between(start, end)]}
+
+    def recall(self, notes: Sequence[Any]) -> None:
+        self._first = 0
+        self._pieces: list[Piece] = []
+        self._before: dict[str, Taken] = {}
+        for note in notes:
+            if "taken" in note:
+                self._first, self._pieces = note["first"], []
+                self._before = {path: Taken(*taken) for path, taken in note["taken"].items()}
+            self._pieces += [Piece(*piece) for piece in note.get("pieces", ())]
+        self._taken = self._before | {piece.path: piece.taken() for piece in self._pieces}
+        self._done = self._first + len(self._pieces)
+
+    def forget(self, end: int | None) -> None:
+        self._pieces = self._between(self._first, max(end or 0, self._done))
+        self._taken = self._before | {piece.path: piece.taken() for piece in self._pieces}
 
     def __repr__(self) -> str:
         return f"Files({self._pattern!r})"
 
 
-def _visible(path: Path) -> bool:
-    return path.is_file() and path.name[0] not in "._" and path.suffix not in {".tmp", ".part", ".crdownload"}
+def _whole_rows(path: Path, content: bytes, schema: pl.Schema) -> Sifted:
+    kind = file_format(path)
+    if kind == "json":
+        return json_lines(content, str(path), 0, schema)
+    if kind == "csv":
+        return csv_rows(content, str(path), schema)
+    rows = pl.read_parquet(content)
+    check_columns(str(path), rows.columns, schema)
+    return Sifted(as_rows(f"from_files: {path}", rows, schema))
 
 
 def _counts(path: Path, names: frozenset[str] | None) -> bool:
@@ -121,40 +189,14 @@ def _counts(path: Path, names: frozenset[str] | None) -> bool:
     return path.parent.name != FOLDER and (names is None or path.name in names)
 
 
-def _format(path: Path) -> str:
-    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    if suffix.lower() not in _READERS:
-        raise DataError(f"from_files: {path} is none of {', '.join(_READERS)}; narrow the pattern.")
-    return _READERS[suffix.lower()]
+def _unreadable(path: object, error: Exception) -> DataError:
+    return DataError(f"from_files: cannot read {path}: {error}; mend it or move it away.")
 
 
-def _whole(seen: _Seen, now: int) -> bool:
-    if seen.path.suffix == ".gz":
-        return now - seen.modified >= _SETTLED
-    if _format(seen.path) == "parquet":
-        return seen.size > 8 and _tail(seen.path, 4) == b"PAR1"
-    return seen.size > 0 and (_tail(seen.path, 1) == b"\n" or now - seen.modified >= _SETTLED)
-
-
-def _tail(path: Path, size: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(-size, 2)
-        return file.read()
-
-
-def _load(path: Path, schema: pl.Schema | None) -> pl.DataFrame:
-    try:
-        if _format(path) == "parquet":
-            return pl.read_parquet(path)
-        if _format(path) == "json":
-            return pl.read_ndjson(path, infer_schema_length=None)
-        if schema is None:
-            return pl.read_csv(path, try_parse_dates=True, infer_schema_length=None)
-        return pl.read_csv(path, schema_overrides=_loose(schema))
-    except PolarsError as error:
-        raise DataError(f"from_files: cannot read {path}: {error}; mend it or move it away.") from error
-
-
-def _loose(schema: pl.Schema) -> dict[str, pl.DataType]:
-    """Read times as text first, so that a bad one is named."""
-    return {name: pl.String() if isinstance(dtype, pl.Datetime) else dtype for name, dtype in schema.items()}
+def _inferred(path: Path) -> pl.DataFrame:
+    content, kind = Piece.of(path, 0, path.stat().st_size, seen(path)).content(), file_format(path)
+    if kind == "parquet":
+        return pl.read_parquet(content)
+    if kind == "csv":
+        return pl.read_csv(content, try_parse_dates=True, infer_schema_length=None)
+    return infer_lines(content)

@@ -1,0 +1,124 @@
+"""Compatible: may a query go on from a checkpoint? Sources, operators with state, and their tables must be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+
+from streamnb.aggregates import Aggregate
+from streamnb.connect import Source
+from streamnb.errors import CheckpointError, CheckpointMismatchError
+from streamnb.expressions import native, plain_column
+from streamnb.plan import Node
+from streamnb.state import StateTable
+
+FORMAT = 2
+
+_FREE = {"inputs", "output_schema", "origin"}
+"""Fields of a node that may change: what is below is compared by itself, and no state holds what comes out."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a query must stay: its sources by kind, every operator with state, every table of state.
+
+    An operator is its verb, how it is told, and its settings: keys, window, aggregates, conditions. Functions of the
+    user's own are not among them.
+    """
+
+    sources: Sequence[str]
+    operators: Sequence[Mapping[str, Any]]
+    tables: Sequence[Mapping[str, Any]]
+
+
+def shape(plan: Node, sources: Iterable[Source], tables: Iterable[tuple[str, StateTable]]) -> Shape:
+    """Return the shape of a plan as it was written, whose tables have the verbs of their operators."""
+    nodes = [node for node in plan.walk() if node.remembers]
+    return Shape(
+        [type(source).__name__ for source in sources],
+        [{"verb": node.verb, "told": node.describe(), "settings": _settings(node)} for node in nodes],
+        [
+            {"operator": verb, "keys": table.keys, "columns": {n: str(d) for n, d in table.schema.items()}}
+            for verb, table in tables
+        ],
+    )
+
+
+def _settings(value: Any) -> dict[str, Any]:
+    return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name not in _FREE}
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as JSON that is the same for the same meaning; a user's function is not looked into."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, nw.Expr | pl.Expr):
+        expression = value if isinstance(value, pl.Expr) else native(value)
+        return plain_column(expression) or str(expression)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, Aggregate) or (is_dataclass(value) and not isinstance(value, type)):
+        return {"kind": type(value).__name__, **_settings(value)}
+    return str(value) if isinstance(value, pl.DataType) else None
+
+
+def compare(path: Path, theirs: Mapping[str, Any], mine: Shape) -> None:
+    """Raise a CheckpointMismatchError that names what a query changed and may not."""
+    if theirs["format"] != FORMAT:
+        age = "a newer" if theirs["format"] > FORMAT else "an older"
+        raise CheckpointError(
+            f"checkpoint: {path} has format {theirs['format']}, of {age} streamnb, and this one writes {FORMAT}; "
+            "use that version, or start on a new folder."
+        )
+    if theirs["sources"] != mine.sources:
+        raise CheckpointMismatchError(
+            f"checkpoint: {path} was made with the sources {theirs['sources']} and the query has {mine.sources}; "
+            "start the changed query on a new folder.",
+            code="CHECKPOINT_SOURCES",
+        )
+    for what, differ in _COMPARED.items():
+        difference = differ(theirs, mine)
+        if difference is not None:
+            raise CheckpointMismatchError(
+                f"checkpoint: the {what} of {path} and of the query differ: {difference}; "
+                "start the changed query on a new folder.",
+                code="CHECKPOINT_STATE",
+            )
+
+
+def _operators(theirs: Mapping[str, Any], mine: Shape) -> str | None:
+    old, new = theirs["operators"], mine.operators
+    for number, (was, now) in enumerate(zip(old, new, strict=False), 1):
+        if was["verb"] == now["verb"] and was["settings"] == now["settings"]:
+            continue
+        named = [name for name in now["settings"] if was["settings"].get(name) != now["settings"][name]]
+        settings = "" if was["told"] != now["told"] else f" in {', '.join(named)}"
+        return f"operator {number} was `{was['told']}` and is `{now['told']}`{settings}"
+    if len(old) == len(new):
+        return None
+    more, verb = (old, "gone") if len(old) > len(new) else (new, "new")
+    return f"`{more[min(len(old), len(new))]['told']}` is {verb}"
+
+
+def _tables(theirs: Mapping[str, Any], mine: Shape) -> str | None:
+    old, new = theirs["tables"], mine.tables
+    if len(old) != len(new):
+        return f"there were {len(old)} and are {len(new)}"
+    for number, (was, now) in enumerate(zip(old, new, strict=True)):
+        what = next((key for key in ("operator", "keys", "columns") if was[key] != now[key]), None)
+        if what is not None:
+            return f"the {what} of table {number} were {was[what]} and are {now[what]}"
+    return None
+
+
+_COMPARED: dict[str, Callable[[Mapping[str, Any], Shape], str | None]] = {
+    "operators": _operators,
+    "state tables": _tables,
+}

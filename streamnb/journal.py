@@ -1,0 +1,119 @@
+"""Journal: what a query writes down of every batch, in its checkpoint if it has one, and where that lets it go on."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from streamnb.checkpoint import Checkpoint, Intent, Recovered
+from streamnb.compatible import Shape
+from streamnb.dead_letters import together
+from streamnb.inputs import Inputs, Planned
+from streamnb.state import StateTable
+from streamnb.time import Watermark
+
+
+class Journal:
+    """The log of one query. A batch that was begun is done again with the same rows: a sink may have seen it."""
+
+    def __init__(
+        self, checkpoint: Checkpoint | None, tables: Sequence[StateTable], inputs: Inputs, watermark: Watermark
+    ) -> None:
+        self.checkpoint = checkpoint
+        self._tables, self._inputs, self._watermark = tables, inputs, watermark
+        self._begun: tuple[int, Planned] | None = None
+        self._dead: dict[int, pl.DataFrame] = {}  # by batch, where there is no checkpoint to keep them
+
+    @property
+    def run(self) -> tuple[str, int]:
+        """The query's id, and the number of this run of it."""
+        return self.checkpoint.run if self.checkpoint else (uuid.uuid4().hex, 0)
+
+    @property
+    def path(self) -> Path | None:
+        return None if self.checkpoint is None else self.checkpoint.path
+
+    def open(self, shape: Shape) -> int:
+        """Stand where the checkpoint stands; return the last batch done, -1 at the beginning."""
+        if self.checkpoint is None:
+            return -1
+        try:
+            found = self.checkpoint.open(self._tables, shape)
+        except BaseException:
+            self.checkpoint.close()
+            raise
+        return -1 if found is None else self._go_on_from(found)
+
+    def _go_on_from(self, found: Recovered) -> int:
+        self._watermark.recover(found.late, found.watermark, found.policy)
+        again, reached = found.again, found.offsets
+        self._inputs.recall(found.notes, again.offsets if again is not None else reached or ())
+        if reached is not None:
+            self._inputs.rewind(dict(enumerate(reached)))
+        if again is not None:
+            planned = Planned(dict(enumerate(again.offsets)), again.time, again.has_data, again.replayed)
+            self._begun = found.done + 1, planned
+        return found.done
+
+    def again(self, batch_id: int) -> Planned | None:
+        """Return the plan of a batch that was begun and not finished."""
+        return self._begun[1] if self._begun is not None and self._begun[0] == batch_id else None
+
+    # -- one batch
+
+    def begin(self, batch_id: int, planned: Planned, time: int) -> None:
+        """Log what a batch is going to do."""
+        self._begun = batch_id, replace(planned, time=time)
+        if self.checkpoint is not None:
+            offsets = [planned.offsets[n] for n in range(len(self._inputs.sources))]
+            current, policy = self._watermark.current, self._watermark.policy
+            intent = Intent(offsets, time, planned.replayed, current, planned.has_data, policy)
+            self.checkpoint.begin(batch_id, intent, self._inputs.notes(planned.offsets))
+
+    def retract(self, batch_id: int) -> None:
+        """Take back a batch whose rows could not be read; what cannot be read may be mended."""
+        if self.checkpoint is not None:
+            self.checkpoint.retract(batch_id)
+        self._begun = None
+        self._inputs.forget()
+
+    def keep(self, batch_id: int, dead: pl.DataFrame) -> None:
+        """Log what a batch changed and what it set aside."""
+        if self.checkpoint is not None:
+            self.checkpoint.keep(batch_id, [table.pending() for table in self._tables], dead)
+        else:
+            self._dead[batch_id] = dead
+
+    def commit(self, batch_id: int, next_watermark: int) -> None:
+        """Log that a batch has happened."""
+        if self.checkpoint is not None:
+            self.checkpoint.commit(batch_id, next_watermark)
+
+    def settle(self, batch_id: int) -> None:
+        """Tidy up after a batch that has happened in memory too."""
+        if self.checkpoint is not None:
+            summaries = self._inputs.summaries() if self.checkpoint.is_pruned_after(batch_id) else {}
+            self.checkpoint.settle(batch_id, self._tables, summaries)
+
+    def dead_letters(self, last: int) -> pl.DataFrame:
+        """Return the records set aside up to a batch."""
+        if self.checkpoint is not None:
+            return together(self.checkpoint.dead_letters(last))
+        return together(frame for batch_id, frame in self._dead.items() if batch_id <= last)
+
+    # -- going back
+
+    def rewind(self, to: int) -> None:
+        """Forget what came after a batch."""
+        if self.checkpoint is not None:
+            self.checkpoint.rewind(to)
+        self._dead = {batch_id: frame for batch_id, frame in self._dead.items() if batch_id <= to}
+        self._begun = None
+
+    def close(self) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.close()
