@@ -48,7 +48,10 @@ class Reader(Source, Protocol):
     """
 
     def note(self, start: Offset, end: Offset) -> Any:
-        """Return what must be known to read these rows again, a JSON value; of a ``start`` of None, to go on after."""
+        """Return what must be known to read these rows again, a JSON value."""
+
+    def summary(self, end: Offset) -> Any:
+        """Return what must be known to go on after ``end``: it stands for all notes up to there."""
 
     def recall(self, notes: Sequence[Any]) -> None:
         """Hear the notes of earlier batches again, oldest first, instead of what is known."""

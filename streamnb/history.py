@@ -15,68 +15,70 @@ BUDGET = 256 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """Where a query stood after a batch: offsets by source number, watermark, and what changed in every table."""
+    """Where a query stood after a batch: offsets by source number, watermark, and what changed in every table.
+
+    ``written`` are the bytes of all changes so far.
+    """
 
     batch_id: int
     offsets: Mapping[int, Any]
     watermark: tuple[Any, ...]
     changes: tuple[Changes, ...]
-    nbytes: int
+    written: int
 
 
 class History:
     """The points of a query, oldest first, over a base of whole tables.
 
     Holds about ``budget`` bytes of changes; older ones are folded into the base and can no longer be rewound to.
+    An interrupt may come between any two lines: every change is one assignment, append or deletion.
     """
 
     def __init__(self, tables: Sequence[StateTable], start: Point, budget: int = BUDGET) -> None:
         self._tables, self._budget = tuple(tables), budget
-        self._base = tuple(table.frame() for table in tables)
-        self._points = [start]
-        self._held = 0
+        self._kept = tuple(table.frame() for table in tables), [start]
 
     @property
     def last(self) -> Point:
-        return self._points[-1]
+        return self._kept[1][-1]
 
     @property
     def first_id(self) -> int:
         """The earliest batch that can be rewound to; -1 is the beginning."""
-        return self._points[0].batch_id
+        return self._kept[1][0].batch_id
 
     def commit(self, batch_id: int, offsets: Mapping[int, Any], watermark: tuple[Any, ...]) -> None:
         """Close a batch: from here on it has happened."""
         changes = tuple(table.commit() for table in self._tables)
         size = sum(int(c.upserted.estimated_size() + c.removed.estimated_size()) for c in changes)
-        self._held += size
-        self._points.append(Point(batch_id, offsets, watermark, changes, size))
-        if self._held > self._budget:
+        _, points = self._kept
+        points.append(Point(batch_id, offsets, watermark, changes, self.last.written + size))
+        if self.last.written - points[0].written > self._budget:
             self._fold()
 
     def restore(self, batch_id: int) -> Point:
         """Put the tables back to the end of a batch and forget what came after."""
-        at = next(i for i, point in enumerate(self._points) if point.batch_id == batch_id)
+        _, points = self._kept
+        at = next(i for i, point in enumerate(points) if point.batch_id == batch_id)
         for table, rows in zip(self._tables, self.frames(batch_id), strict=True):
             table.restore(rows)
-        self._held -= sum(point.nbytes for point in self._points[at + 1 :])
-        del self._points[at + 1 :]
+        del points[at + 1 :]
         return self.last
 
     def frames(self, batch_id: int) -> tuple[pl.DataFrame, ...]:
         """Return every table as it was after a batch."""
-        changes = [point.changes for point in self._points[1:] if point.batch_id <= batch_id]
+        bases, points = self._kept
+        changes = [point.changes for point in points[1:] if point.batch_id <= batch_id]
         return tuple(
             _replayed(table, base, [c[i] for c in changes])
-            for i, (table, base) in enumerate(zip(self._tables, self._base, strict=True))
+            for i, (table, base) in enumerate(zip(self._tables, bases, strict=True))
         )
 
     def _fold(self) -> None:
         """Fold the older half of the changes into the base."""
-        keep = len(self._points) // 2
-        self._base = self.frames(self._points[keep].batch_id)
-        del self._points[:keep]
-        self._held = sum(point.nbytes for point in self._points[1:])
+        _, points = self._kept
+        keep = len(points) // 2
+        self._kept = self.frames(points[keep].batch_id), points[keep:]
 
 
 def _replayed(table: StateTable, base: pl.DataFrame, changes: Sequence[Changes]) -> pl.DataFrame:

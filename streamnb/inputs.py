@@ -142,7 +142,7 @@ class Inputs:
     def summaries(self) -> dict[int, Note]:
         """Return what sources must know to go on from here."""
         return {
-            n: Note(None, self.offsets[n], source.note(None, self.offsets[n]))
+            n: Note(None, self.offsets[n], source.summary(self.offsets[n]))
             for n, source in self._readers.items()
             if self.offsets[n]
         }

@@ -146,11 +146,11 @@ class Files:
         fresh.recall([])
         return fresh
 
+    def summary(self, end: int) -> dict[str, Any]:
+        taken = self._before | {piece.path: piece.taken() for piece in self._between(self._first, end)}
+        return {"first": end, "taken": {path: t.as_json() for path, t in taken.items()}}
+
     def note(self, start: int | None, end: int) -> dict[str, Any]:
-        if start is None:
-            pieces = self._pieces[: end - self._first]
-            taken = self._before | {piece.path: piece.taken() for piece in pieces}
-            return {"first": end, "taken": {path: t.as_json() for path, t in taken.items()}}
         return {"pieces": [piece.sealed().as_json() for piece in self._between(start, end)]}
 
     def recall(self, notes: Sequence[Any]) -> None:
