@@ -50,6 +50,14 @@ class Postgres:
         command = [str(program), "-D", str(self._folder / "data"), *how]
         subprocess.run(command, check=True, capture_output=True, timeout=60, **self._options)
 
+    def place(self, name: str) -> str:
+        """Return an address under which a schema of that name is all there is."""
+        import psycopg
+
+        with psycopg.connect(self.dsn, connect_timeout=10) as link:
+            link.execute(f'CREATE SCHEMA "{name}"')
+        return f"{self.dsn} options='-csearch_path={name}'"
+
     def start(self) -> None:
         """Start, or start again."""
         self.server.start()

@@ -23,6 +23,8 @@ class Kind:
     read: Callable[[str], Rows]
     wipe: Callable[[str], object]
     modes: tuple[str, ...] = ("append", "update", "complete")
+    server: str | None = None
+    """The fixture of the server that has ``place(name)``; None: the place is a path."""
 
 
 def sqlite(place: str, **options: Any) -> Any:
@@ -56,8 +58,29 @@ def read_files(place: str) -> Rows:
     return sn.sinks.Files(place).read_polars().to_dicts()
 
 
+def postgres(place: str, **options: Any) -> Any:
+    return sn.sinks.Postgres(place, "t", **options)
+
+
+def ask_postgres(place: str, sql: str) -> Any:
+    import psycopg
+    from psycopg.rows import dict_row
+
+    with psycopg.connect(place, connect_timeout=10, row_factory=dict_row) as link:
+        return link.execute(sql)
+
+
+def read_postgres(place: str) -> Rows:
+    return list(ask_postgres(place, "SELECT * FROM t").fetchall())
+
+
+def wipe_postgres(place: str) -> None:
+    ask_postgres(place, "DROP TABLE t, _streamnb_ledger")
+
+
 KINDS = {
     "sqlite": Kind(sqlite, read_sqlite, lambda place: Path(place).unlink()),
     "duckdb": Kind(duckdb, read_duckdb, lambda place: Path(place).unlink()),
     "files": Kind(files, read_files, shutil.rmtree, modes=("append", "complete")),
+    "postgres": Kind(postgres, read_postgres, wipe_postgres, server="postgres_server"),
 }

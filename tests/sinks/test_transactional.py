@@ -23,8 +23,11 @@ def kind(request) -> Kind:
 
 
 @pytest.fixture
-def place(tmp_path) -> str:
-    return str(tmp_path / "place")
+def place(kind, request, tmp_path) -> str:
+    if kind.server is None:
+        return str(tmp_path / "place")
+    place: str = request.getfixturevalue(kind.server).place(tmp_path.name)
+    return place
 
 
 def counted(source):
