@@ -24,21 +24,20 @@ def kafka() -> Iterator[MockKafka]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
-    from tests.servers.postgres import Postgres
+    from tests.servers.start import start_postgres
 
-    server = Postgres()
-    server.start()
+    server = start_postgres()
     yield server
     server.remove()
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+def redis_server() -> Iterator[Redis]:
     from tests.servers import programs
-    from tests.servers.redis import Redis
+    from tests.servers.start import start_redis
 
-    program = programs.find("redis-server") or pytest.skip(programs.missing("redis-server"))
-    server = Redis(program, str(tmp_path_factory.mktemp("redis")))
-    server.start()
+    if programs.find("redis-server") is None:
+        pytest.skip(programs.missing("redis-server"))
+    server = start_redis()
     yield server
-    server.stop()
+    server.remove()

@@ -1,6 +1,8 @@
-"""Redis for tests: the system's server on a free port of this machine, with a password, in memory only."""
+"""Redis for tests: the system's server on a free port of this machine, with a password."""
 
 from __future__ import annotations
+
+import shutil
 
 from tests.servers.process import Server, free_port
 
@@ -8,14 +10,18 @@ PASSWORD = "s3cret-of-redis"
 
 
 class Redis:
-    """A server; ``url`` is how to reach it. With a ``folder`` it writes every change there and has it again later."""
+    """A server; ``url`` is how to reach it. It writes every change to ``folder`` and has it again after a restart."""
 
-    def __init__(self, program: str, folder: str | None = None) -> None:
-        self.port = free_port()
+    def __init__(self, program: str, folder: str) -> None:
+        self.port, self._folder = free_port(), folder
         self.url = f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
-        kept = ["--appendonly", "yes", "--appendfsync", "always", "--dir", folder] if folder else ["--appendonly", "no"]
-        command = [program, "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--requirepass", PASSWORD]
-        self.server = Server([*command, *kept], "Ready to accept connections")
+        kept = ["--appendonly", "yes", "--dir", folder, "--save", ""]
+        command = [program, "--bind", "127.0.0.1", "--port", str(self.port), "--requirepass", PASSWORD, *kept]
+        self.server = Server(command, "Ready to accept connections")
+
+    def place(self, name: str) -> str:
+        """Return an address, and behind a space the name of what is to be written there."""
+        return f"{self.url} {name}"
 
     def start(self) -> None:
         """Start, or start again."""
@@ -24,3 +30,8 @@ class Redis:
     def stop(self) -> None:
         """Drop every connection and end."""
         self.server.stop()
+
+    def remove(self) -> None:
+        """End, and leave nothing behind."""
+        self.stop()
+        shutil.rmtree(self._folder)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import streamnb as sn
+from streamnb.sinks.ledger import Ledger, Verdict
 
 Rows = list[dict[str, Any]]
 
@@ -78,9 +79,28 @@ def wipe_postgres(place: str) -> None:
     ask_postgres(place, "DROP TABLE t, _streamnb_ledger")
 
 
+class Amnesia(Ledger):
+    """Writes whatever comes, as a sink without a ledger does."""
+
+    def judge(self, found: tuple[int, int, str] | None, batch_id: int, rows: str) -> Verdict:
+        return Verdict.WRITE
+
+
+class Forgetful(sn.sinks.SQLite):
+    """The sink by which the kill tests are tested."""
+
+    def open(self, query: str, epoch: int) -> None:
+        self._ledger = Amnesia(query, epoch)
+
+
 KINDS = {
     "sqlite": Kind(sqlite, read_sqlite, lambda place: Path(place).unlink()),
     "duckdb": Kind(duckdb, read_duckdb, lambda place: Path(place).unlink()),
     "files": Kind(files, read_files, shutil.rmtree, modes=("append", "complete")),
     "postgres": Kind(postgres, read_postgres, wipe_postgres, server="postgres_server"),
+}
+MUTANT = "mutant"
+ALL = {
+    **KINDS,
+    MUTANT: Kind(lambda place, **options: Forgetful(place, "t", **options), read_sqlite, KINDS["sqlite"].wipe),
 }
