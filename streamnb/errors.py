@@ -86,7 +86,7 @@ class QueryError(StreamnbError):
 
 
 class StoppedError(QueryError):
-    """A query that was stopped while it waited for a source."""
+    """A query that was stopped while it waited for another system."""
 
 
 class LibraryMissingError(StreamnbError, ImportError):

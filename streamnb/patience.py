@@ -22,7 +22,7 @@ _asking: ContextVar[threading.Event | None] = ContextVar("asking", default=None)
 
 @contextmanager
 def asking(ended: threading.Event) -> Iterator[None]:
-    """Ask sources in the name of a query; who waits for the answer gives up once ``ended`` is set."""
+    """Ask sources and sinks in the name of a query; who waits for the answer gives up once ``ended`` is set."""
     token = _asking.set(ended)
     try:
         yield
@@ -39,7 +39,7 @@ def still_asked() -> None:
     """Raise a StoppedError if the query that is asking has been stopped."""
     ended = _asking.get()
     if ended is not None and ended.is_set():
-        raise StoppedError("stop: the query was stopped while it waited for a source; that batch has not happened.")
+        raise StoppedError("stop: the query was stopped while it waited for another system; that batch comes again.")
 
 
 def patiently(call: Callable[[], Found], seconds: float) -> Found:

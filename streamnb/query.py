@@ -27,6 +27,7 @@ from streamnb.journal import Journal
 from streamnb.looking import Looking
 from streamnb.optimize import optimize
 from streamnb.outline import outline
+from streamnb.patience import asking
 from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
 from streamnb.points import reached
@@ -231,7 +232,8 @@ class Query(Looking):
         dead = letters(batch_id, [*aside, *too_far_ahead(self._graph, batch_id)])
         self._journal.keep(batch_id, dead)
         reached("sink.begin")
-        self._delivery.write(batch_id, out.rows)
+        with asking(self._inputs.ended):
+            self._delivery.write(batch_id, out.rows)
         reached("sink.end")
         seconds = {"get_batch": read - started, "add_batch": computed - read, "sink": time.perf_counter() - computed}
         progress = progress_of(

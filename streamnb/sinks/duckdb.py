@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from streamnb.errors import QueryError
+from streamnb.patience import library
 from streamnb.points import reached
-from streamnb.sinks.clients import client
 from streamnb.sinks.ledger import Ledger, Verdict, digest
 from streamnb.sinks.target import STAGE, Target, quoted
 
@@ -43,7 +43,7 @@ class DuckDB:
         key: str | Sequence[str] | None = None,
         version: str | None = None,
     ) -> None:
-        self._client = client("DuckDB", "duckdb")
+        self._client = library("sinks.DuckDB", "duckdb", "duckdb", "duckdb")
         self._path, self._target = os.fspath(path), Target.of("DuckDB", table, key, version)
         self._ledger = Ledger()
 

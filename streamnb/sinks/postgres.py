@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import io
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from streamnb.errors import PlanError, QueryError
+from streamnb.patience import library, masked, patiently
 from streamnb.points import reached
-from streamnb.sinks.clients import client
 from streamnb.sinks.ledger import Ledger, Verdict, digest
-from streamnb.sinks.patience import Patience
 from streamnb.sinks.plain import plain
-from streamnb.sinks.secret import Secret
 from streamnb.sinks.target import STAGE, Target, quoted
-from streamnb.time import Duration
+from streamnb.time import SECOND, Duration, duration
 
 if TYPE_CHECKING:
     import psycopg
@@ -60,25 +58,25 @@ class Postgres:
         version: str | None = None,
         timeout: Duration = "30 seconds",
     ) -> None:
-        self._client: Any = client("Postgres", "psycopg")
+        self._client = library("sinks.Postgres", "psycopg", "psycopg", "postgres")
         self._target = Target.of("Postgres", table, key, version)
-        self._dsn, self._place = self._address(dsn)
-        self._patience = Patience("Postgres", timeout)
+        parts = self._parts(dsn)
+        self._place = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+        # Closed over, so that the password is in no attribute.
+        self._connect: Callable[..., Any] = lambda **options: self._client.connect(dsn, **options)
+        self._said: Callable[[object], str] = lambda error: masked(error, [dsn, parts.get("password")])
+        self._seconds = duration(timeout, "Postgres") / SECOND
         self._ledger = Ledger()
 
-    def _address(self, dsn: str) -> tuple[Secret, str]:
-        """Return the address, and what may be shown of it."""
-        parts: dict[str, Any] | None = None
+    def _parts(self, dsn: str) -> dict[str, Any]:
         with suppress(self._client.Error):
-            parts = self._client.conninfo.conninfo_to_dict(dsn)
-        if parts is None:
-            raise PlanError(
-                "Postgres: the dsn cannot be read; write postgresql://user:password@host:5432/database, "
-                "or host=… dbname=… user=….",
-                code="OPTION_INVALID",
-            )
-        place = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
-        return Secret(dsn, parts.get("password")), place
+            parts: dict[str, Any] = self._client.conninfo.conninfo_to_dict(dsn)
+            return parts
+        raise PlanError(
+            "Postgres: the dsn cannot be read; write postgresql://user:password@host:5432/database, "
+            "or host=… dbname=… user=….",
+            code="OPTION_INVALID",
+        )
 
     def __repr__(self) -> str:
         return f"Postgres({self._place!r}, {self._target.table!r})"
@@ -90,31 +88,29 @@ class Postgres:
         """Hear for which query, and which of its runs, the batches are."""
         self._ledger = Ledger(query, epoch)
 
-    def close(self) -> None:
-        """Give up what is under way."""
-        self._patience.close()
-
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self.check(mode)
         links: list[psycopg.Connection[Any]] = []
-        failure: Exception
         try:
-            return self._patience.call(lambda: self._write(links, batch_id, rows, mode), lambda: _cut(links))
+            return patiently(lambda: self._write(links, batch_id, rows, mode), self._seconds)
         except self._client.OperationalError as error:
             failure = self._unreachable(error)
         except self._client.Error as error:
-            failure = QueryError(f"Postgres: {self._dsn.hidden(error)}; mend the table {self._target.table!r}.")
+            failure = QueryError(f"Postgres: {self._said(error)}; mend the table {self._target.table!r}.")
+        except BaseException:
+            _cut(links)
+            raise
         raise failure  # outside of the handlers, so that the client's own words are nowhere behind it
 
     def _unreachable(self, error: Exception) -> Exception:
-        said = self._dsn.hidden(error)
+        said = self._said(error)
         if any(words in said for words in _REFUSED):
             return QueryError(f"Postgres: {self._place} refuses: {said}; mend the dsn.")
         return ConnectionError(f"{self._place}: {said}")
 
     def _write(self, links: list[psycopg.Connection[Any]], batch_id: int, rows: pl.DataFrame, mode: str) -> None:
-        seconds = max(2, round(self._patience.seconds))
-        with self._client.connect(self._dsn.value, connect_timeout=seconds) as link:
+        seconds = max(2, round(self._seconds))
+        with self._connect(connect_timeout=seconds) as link:
             links.append(link)
             for setting in ("statement_timeout", "lock_timeout"):
                 link.execute("SELECT set_config(%s, %s, true)", [setting, f"{seconds}s"])

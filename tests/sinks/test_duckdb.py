@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import streamnb as sn
+from streamnb.errors import LibraryMissingError
 from tests.sinks.odd import odd
 
 
@@ -66,5 +67,5 @@ def test_a_table_that_lacks_the_key_is_named(tmp_path):
 
 def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(ImportError, match=r'^sinks\.DuckDB needs duckdb: pip install "streamnb\[duckdb\]"$'):
+    with pytest.raises(LibraryMissingError, match=r'^sinks\.DuckDB needs duckdb: pip install "streamnb\[duckdb\]"$'):
         sn.sinks.DuckDB("db", "t")
