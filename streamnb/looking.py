@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import pandas as pd
 import polars as pl
 
 from streamnb.ahead import Standing
 from streamnb.asked import Question
+from streamnb.difference import Diff, difference
+from streamnb.errors import QueryError
 from streamnb.explain import explain
 from streamnb.graph import Graph
 from streamnb.history import History
+from streamnb.holders import watermarks
 from streamnb.inputs import Inputs
 from streamnb.journal import Journal
+from streamnb.kept import Order, StatePage, chosen, page, place_among_told, scratch, stateful
+from streamnb.ledger import Ledger, Size
 from streamnb.lineage import Recording
 from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
 from streamnb.progress import Progress, Trace
 from streamnb.report import late_rows, state_rows, timestamp
 from streamnb.sinks.memory import Memory
-from streamnb.time import Clock, Duration, Watermark
+from streamnb.time import Clock, Duration
 from streamnb.waiting import NoOutput, Situation, why_no_output
 from streamnb.why import Why, why
 
@@ -45,6 +52,9 @@ class Looking:
     _trace: list[Trace]
     _progress: list[Progress]
     _exception: BaseException | None
+    _broken: bool
+    _ledgers: dict[str, Ledger]
+    _recalled: tuple[int, Graph] | None
     _clock: Clock
     _no_data: bool
     _replayed: int | None
@@ -79,8 +89,11 @@ class Looking:
 
     def result_at(self, batch_id: int) -> pd.DataFrame:
         """Return the result as it was after a batch."""
+        return self._result_at(batch_id).to_pandas()
+
+    def _result_at(self, batch_id: int) -> pl.DataFrame:
         table = self._memory.table(self._optimized.key, batch_id)
-        return (pl.DataFrame(schema=self._optimized.schema) if table is None else table).to_pandas()
+        return pl.DataFrame(schema=self._optimized.schema) if table is None else table
 
     @property
     def emitted(self) -> list[pd.DataFrame]:
@@ -114,13 +127,92 @@ class Looking:
 
     def state_at(self, batch_id: int) -> pd.DataFrame:
         """Return what was remembered after a batch."""
-        graph = Graph(self._optimized, Opening(self._mode, Watermark()))
-        tables = [table for step in graph.steps for table in step.tables]
+        return state_rows(self._kept(batch_id)).to_pandas()
+
+    def _kept(self, batch_id: int) -> Graph:
+        """Return a graph that holds what was remembered after a batch; the last one asked for is at hand."""
         with self._lock:
-            frames = self._history.frames(batch_id)
-        for table, rows in zip(tables, frames, strict=True):
-            table.restore(rows)
-        return state_rows(graph).to_pandas()
+            first, last = self._history.first_id, self._history.last.batch_id
+            if not first <= batch_id <= last:
+                raise QueryError(f"state: batch {batch_id} is not there; batches {first} to {last} are.")
+            point = next(t.serial for t in self._trace if t.batch_id == batch_id) if batch_id >= 0 else -1
+            if self._recalled is None or self._recalled[0] != point:
+                self._recalled = point, scratch(self._optimized, self._mode, self._history.frames(batch_id))
+            return self._recalled[1]
+
+    def state_page(
+        self,
+        operator: str | None = None,
+        batch: int | None = None,
+        *,
+        sort: str | None = None,
+        descending: bool = False,
+        filter: nw.Expr | str | Mapping[str, Any] | None = None,
+        touched: bool = False,
+        offset: int = 0,
+        limit: int = 30,
+    ) -> StatePage:
+        """Return a page of what one operator remembered after a batch: what is new, changed, about to end, and when.
+
+        Sorting, filtering and cutting happen here, so a million keys are a page like any other.
+
+        Parameters
+        ----------
+        operator
+            One of ``state_operators()``; the first, if not given.
+        batch
+            A batch id; the last, if not given.
+        sort, descending
+            A column, or ``"expires_at"``; the oldest write first, if not given.
+        filter
+            An expression over the columns, a dict of column to value, or words.
+        touched
+            Only rows that the batch wrote.
+        """
+        order = Order(sort, descending, filter, touched, offset, limit)
+        with self._lock:
+            traces = list(self._trace)
+            ids = [trace.batch_id for trace in traces]
+            at = len(ids) - 1 if batch is None else ids.index(batch) if batch in ids else -1
+            if at < 0:
+                raise QueryError(f"state: batch {batch} is not there; {len(traces)} batches have run.")
+            last = at == len(traces) - 1 and not self._broken
+            graph = self._graph if last else self._kept(traces[at].batch_id)
+            name, stream = chosen(graph, operator)
+            place = place_among_told(graph, stream)
+            ledger = self._ledger(name, stream.node, place, traces)
+            return page(name, stream, traces[: at + 1], ledger, place=place, mode=self._mode, order=order)
+
+    def state_operators(self) -> tuple[str, ...]:
+        """Return the names of the operators that remember something."""
+        return tuple(stateful(self._graph))
+
+    def state_sizes(self, operator: str | None = None) -> list[Size]:
+        """Return how much an operator kept after every batch, and how much it would keep if it never forgot."""
+        with self._lock:
+            traces = list(self._trace)
+            name, stream = chosen(self._graph, operator)
+            return self._ledger(name, stream.node, place_among_told(self._graph, stream), traces).follow(traces)
+
+    def _ledger(self, name: str, node: Node, place: int, traces: list[Trace]) -> Ledger:
+        ledger = self._ledgers.setdefault(name, Ledger(node, place))
+        ledger.follow(traces)
+        return ledger
+
+    def diff(self, before: int, after: int) -> Diff:
+        """Tell what changed in state and result from the end of one batch to the end of another (-1: the beginning)."""
+        states = self._kept(before), self._kept(after)
+        results = self._result_at(before), self._result_at(after)
+        return difference((before, after), states, results, self._optimized)
+
+    @property
+    def watermarks(self) -> pd.DataFrame:
+        """The inputs' own watermarks, a row an input: which one holds the query's back, since when, and who set each.
+
+        ``watermark`` is the largest event time of the input minus its ``delay``; it is missing before the first row,
+        and then counts as 1970. The query goes by the least (``watermark_policy="max"``: the largest).
+        """
+        return watermarks(self._trace, self._graph.watermark.policy)
 
     @property
     def watermark(self) -> pd.Timestamp | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class Trace:
     event time in it (all input rows where none is declared). ``no_data`` marks a batch without input. ``marks`` are the
     inputs' own watermarks after it; the query goes by the least of them (``watermark_policy="max"``: the largest).
     ``dead_letters`` are the records it set aside.
+    ``serial`` tells it from the trace of a batch that was done again after a rewind.
     """
 
     batch_id: int
@@ -148,6 +150,7 @@ class Trace:
     emitted: pl.DataFrame
     marks: tuple[Mark, ...] = ()
     dead_letters: pl.DataFrame | None = None
+    serial: int = field(default_factory=count().__next__)
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,6 +97,7 @@ class Query(Looking):
         self._exception: BaseException | None = None
         self._replayed: int | None = None  # the time of a replay's last batch; a batch without input follows at once
         self._listeners: list[Callable[[], None]] = []
+        self._ledgers, self._recalled = {}, None
         self.outline: Outline = outline(self._optimized, self.name, output_mode)
         self._replaces(registry.register(self))
 
