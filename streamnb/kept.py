@@ -155,12 +155,12 @@ def _ordered(state: pl.DataFrame, touched: pl.DataFrame, keys: tuple[str, ...] |
 def _signs(
     rows: pl.DataFrame, touched: pl.DataFrame, keys: tuple[str, ...] | None, ledger: Ledger, batch: int
 ) -> tuple[Sign, ...]:
-    if not keys or not len(touched):
-        nothing: Sign = ""
-        return (nothing,) * len(rows)
+    new = ledger.is_new(batch, rows)
+    if not keys or not len(touched):  # rows without a name, or the one row of everything
+        alone: Sign = "" if keys is None or not len(touched) else "new" if new.all() else "changed"
+        return (alone,) * len(rows)
     numbered = rows.select(keys).with_row_index("\0n")
     hit = set(numbered.join(touched.select(keys), on=keys, how="semi", nulls_equal=True)["\0n"].to_list())
-    new = ledger.is_new(batch, rows)
     signs: list[Sign] = ["" if n not in hit else "new" if new[n] else "changed" for n in range(len(rows))]
     return tuple(signs)
 
@@ -170,9 +170,11 @@ def _before(
 ) -> tuple[Mapping[str, Any] | None, ...]:
     """Return the values that changed rows had, from the batch that wrote them last before."""
     found: dict[int, Mapping[str, Any]] = {}
-    wanted = rows.select(keys or []).with_row_index("\0n").filter(np.array([s == "changed" for s in signs], bool))
+    if not keys or "changed" not in signs:
+        return (None,) * len(rows)
+    wanted = rows.select(keys).with_row_index("\0n").filter(np.array([s == "changed" for s in signs], bool))
     for trace in reversed(traces[-_BACK:-1]):
-        if len(found) == len(wanted) or not keys:
+        if len(found) == len(wanted):
             break
         step = trace.steps[place]
         if step.num_rows_updated:

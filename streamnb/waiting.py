@@ -278,9 +278,9 @@ def _match(standing: Standing, node: Join, state: pl.DataFrame, first: tuple[Nee
     there = "right" if other else "left"
     said = ", ".join(f"{name}={value}" for name, value in values.items())
     when = f" and {time} from {clock(low) if low else '…'} to {clock(high) if high else '…'}" if time else ""
-    need = Need(
-        "row", f"a row on the {there} with {said}{when}", _source(standing, node.inputs[other]), time, low, high, values
-    )
+    again = "; then ask again" if sum(n.remembers for n in standing.plan.walk()) > 1 else ""
+    text = f"a row on the {there} with {said}{when}{again}"
+    need = Need("row", text, _source(standing, node.inputs[other]), time, low, high, values)
     kept = plural(len(state), "row")
     finding = f"The join keeps {kept} and waits for the other side: {waits} {named(values)} has met no match."
     return NoOutput("join", finding, (*first, need), (), _now(standing) if _marks(standing) else None, None, node.verb)
@@ -302,7 +302,9 @@ def _range(node: Join, row: Mapping[str, Any], other: int) -> tuple[Any, Any]:
 def _by_new_rows(situation: Situation, standing: Standing, first: tuple[Need, ...]) -> NoOutput:
     """Nothing is kept that could come out: tell where the rows that were read have gone, and which would pass."""
     went = flow(situation.recording)
-    reason, finding = _lost(went) if not first else ("nothing kept", "What waits gives nothing by itself.")
+    reason, finding = _lost(went, append=standing.output_mode == "append")
+    if first:
+        reason, finding = "nothing kept", "What waits gives nothing by itself."
     if reason == "limit":
         return NoOutput("limit", finding, (Need("mend", "open a query with a larger limit"),))
     if reason == "never":
@@ -310,7 +312,7 @@ def _by_new_rows(situation: Situation, standing: Standing, first: tuple[Need, ..
     return NoOutput(reason, finding, (*first, *_opening(standing)), (), _now(standing))
 
 
-def _lost(went: Flow) -> tuple[Reason, str]:
+def _lost(went: Flow, *, append: bool) -> tuple[Reason, str]:
     for node, came, left, late in went.steps:
         if came and isinstance(node, Limit) and went.emitted >= node.n:
             return "limit", f"limit has let its {plural(node.n, 'row')} pass; nothing more will come out."
@@ -320,7 +322,7 @@ def _lost(went: Flow) -> tuple[Reason, str]:
             return "filtered", f"All {plural(came, 'row')} that came to {node.describe()} were removed by it."
         if came and not left and isinstance(node, Deduplication):
             return "duplicates", f"All {plural(came, 'row')} that came to {node.verb} were duplicates or late."
-    if went.endless:
+    if went.endless and append:
         return (
             "never",
             f"{plural(went.endless, 'group')} of {went.endless_in} have no event time, so nothing ends them.",
@@ -332,10 +334,11 @@ def _opening(standing: Standing) -> list[Need]:
     """Return the rows that would open a window and close it again, or the one that passes by itself."""
     marks = _marks(standing)
     if not marks:
-        return [Need("row", "a row that passes", source=1)]
+        return [Need("row", f"a row {_that_passes(standing.plan)}", source=1)]
     needs = [_fresh(standing, mark) for mark in marks]
     if not standing_watermark(standing):
-        return [replace(needs[0], text=f"a row with {marks[0][0].event_time} that passes every filter; then ask again")]
+        text = f"a row with {marks[0][0].event_time} {_that_passes(standing.plan)}; then ask again"
+        return [replace(needs[0], text=text)]
     group = next((n for n in standing.plan.walk() if isinstance(n, GroupBy)), None)
     if standing.output_mode != "append" or group is None:
         return needs[:1]
@@ -343,10 +346,15 @@ def _opening(standing: Standing) -> list[Need]:
     return [needs[0], *(_row_at(standing, mark, end, several=len(marks) > 1) for mark in marks)]
 
 
+def _that_passes(plan: Node) -> str:
+    seen = any(isinstance(node, Deduplication) for node in plan.walk())
+    return f"that passes every filter{', of a key that has not come before' if seen else ''}"
+
+
 def _fresh(standing: Standing, mark: tuple[WithWatermark, int, int]) -> Need:
     node, _, source = mark
     stamp = _stamp(standing, standing_watermark(standing) + MILLISECOND, node)
-    text = f"a row with {node.event_time} at or after {clock(stamp)} that passes every filter"
+    text = f"a row with {node.event_time} at or after {clock(stamp)} {_that_passes(standing.plan)}"
     return Need("row", text, source, node.event_time, stamp)
 
 
