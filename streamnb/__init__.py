@@ -51,6 +51,7 @@ from streamnb.stateful import ExpiredTimerInfo, StatefulProcessor, StatefulProce
 from streamnb.stream import Batches, batches, objects
 from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
+from streamnb.views.inspectors import late, metrics, plane, state
 from streamnb.windows import window
 
 __version__ = "0.1.0"
@@ -114,13 +115,16 @@ __all__ = [
     "from_streamz",
     "hint",
     "last",
+    "late",
     "lit",
     "max",
     "max_by",
     "mean",
+    "metrics",
     "min",
     "min_by",
     "objects",
+    "plane",
     "predict",
     "quantile",
     "queries",
@@ -129,6 +133,7 @@ __all__ = [
     "sinks",
     "solution",
     "sql",
+    "state",
     "std",
     "stream",
     "sum",

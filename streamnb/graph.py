@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 import polars as pl
@@ -13,7 +14,7 @@ from streamnb.errors import QueryError, StreamnbError
 from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WatermarkStep
 from streamnb.plan import Batch, Node, Opening, Step, least
-from streamnb.progress import StepTrace
+from streamnb.progress import StepTrace, Work
 
 
 class StepStream(Stream):  # type: ignore[misc]  # streamz has no types
@@ -24,6 +25,7 @@ class StepStream(Stream):  # type: ignore[misc]  # streamz has no types
         self.node, self.step, self.number = node, step, number
         self.out: Batch | None = None
         self.watermark: int | None = None
+        self.rows_in, self.seconds = 0, 0.0
         self._waiting: dict[int, Batch] = {}
 
     def update(self, x: Batch, who: Stream | None = None, metadata: Any = None) -> Any:
@@ -37,8 +39,11 @@ class StepStream(Stream):  # type: ignore[misc]  # streamz has no types
 
     def _run(self, batches: list[Batch]) -> Batch:
         self.watermark = least(batch.eviction_watermark for batch in batches)
+        self.rows_in, started = sum(batch.rows.height for batch in batches), perf_counter()
         try:
-            return self.step.on_batch(*batches)
+            out = self.step.on_batch(*batches)
+            self.seconds = perf_counter() - started
+            return out  # noqa: TRY300  an else would nest it
         except StreamnbError:
             raise
         except Exception as error:
@@ -115,6 +120,13 @@ class Graph:
             found.append(waiting.pop())
             waiting += reversed(found[-1].upstreams)
         return found
+
+    @property
+    def work(self) -> tuple[Work, ...]:
+        """What every step did in the last batch."""
+        return tuple(
+            Work(s.number, s.node.verb, s.rows_in, s.out.rows.height, s.seconds * 1e3) for s in self.streams if s.out
+        )
 
     @property
     def traces(self) -> tuple[StepTrace, ...]:

@@ -112,6 +112,20 @@ class StepTrace:
 
 
 @dataclass(frozen=True, eq=False)
+class Work(Record):
+    """What one operator of the plan that runs did in a batch: rows in and out, and its own milliseconds.
+
+    ``number`` counts the plan's operators from 1, inputs first.
+    """
+
+    number: int
+    verb: str
+    rows_in: int
+    rows_out: int
+    ms: float
+
+
+@dataclass(frozen=True, eq=False)
 class Mark:
     """One ``with_watermark`` after one batch: what it asks for by itself, whatever the other inputs ask for.
 
@@ -137,6 +151,7 @@ class Trace:
     inputs' own watermarks after it; the query goes by the least of them (``watermark_policy="max"``: the largest).
     ``dead_letters`` are the records it set aside.
     ``serial`` tells it from the trace of a batch that was done again after a rewind.
+    ``work`` tells of every operator of the plan that runs.
     """
 
     batch_id: int
@@ -151,6 +166,7 @@ class Trace:
     marks: tuple[Mark, ...] = ()
     dead_letters: pl.DataFrame | None = None
     serial: int = field(default_factory=count().__next__)
+    work: tuple[Work, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +209,9 @@ class Playable(Protocol):
 
     def result_at(self, batch_id: int) -> pd.DataFrame:
         """Return what the sink held after ``batch_id``."""
+
+    def state_at(self, batch_id: int) -> pd.DataFrame:
+        """Return what was remembered after ``batch_id``, with ``operator`` first and ``expires_at`` last."""
 
     def upcoming(self) -> pl.DataFrame | None:
         """Return the rows not read yet, where the source can know them; else None."""

@@ -111,6 +111,7 @@ def trace_of(
         steps=graph.traces,
         emitted=emitted,
         marks=_marks(graph),
+        work=graph.work,
     )
 
 

@@ -1,4 +1,4 @@
-"""Cursor: where the pictures of one query look, all of them at the same batch."""
+"""Cursor: where the pictures of one query look, all of them at the same batch and the same row."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ if TYPE_CHECKING:
     from streamnb.progress import Playable
 
 
+Picked = tuple[int, int]
+"""A row: the id of its batch, and its place in the order of arrival there."""
+
+
 class Cursor:
-    """A position in the trace of a query, or whatever is newest; -1 is before the first batch."""
+    """A position in the trace of a query, or whatever is newest; -1 is before the first batch.
+
+    ``picked`` is the row that the reader asks about, if any.
+    """
 
     def __init__(self) -> None:
+        self.picked: Picked | None = None
         self._at: int | None = None
         self._watchers: list[Callable[[], None]] = []
 
@@ -25,6 +33,14 @@ class Cursor:
     def move(self, to: int, newest: int) -> None:
         """Look at position ``to``; at the newest batch or beyond, follow the newest."""
         self._at = None if to >= newest else max(to, 0)
+        self._tell()
+
+    def pick(self, row: Picked | None) -> None:
+        """Ask about a row, in all pictures; the one asked about already is let go."""
+        self.picked = None if row == self.picked else row
+        self._tell()
+
+    def _tell(self) -> None:
         for callback in tuple(self._watchers):
             callback()
 

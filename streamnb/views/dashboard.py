@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,55 +11,104 @@ from IPython import get_ipython
 
 from streamnb.views.controls import Controls
 from streamnb.views.cursor import cursor_of
-from streamnb.views.live import Live
 from streamnb.views.pacer import Pacer
-from streamnb.views.plane_figure import Plane
-from streamnb.views.plane_svg import svg
+from streamnb.views.plane_panel import PlanePanel
 from streamnb.views.still import Still, put
 from streamnb.views.table import Table, html
+from streamnb.views.tabs import Tabs
+from streamnb.views.view import SheetPanel
 from streamnb.views.widget import stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
 
     from streamnb.progress import Outline, Playable, Trace
+    from streamnb.views.view import Panel, View
 
-Place = tuple[int, "Trace | None", bool]
-"""A position, its batch, and whether the query plays: then less is drawn."""
+Place = tuple[int, "Trace | None", bool, int]
+"""A position, its batch, whether the query plays (then less is drawn), and how often the reader did something."""
 
 SPEED = 2.0
 """Batches a second, until the reader chooses."""
 TABLE_PAUSE = 0.4
 """Seconds between two tables while the query plays."""
+PLANE = "plane"
 
 
 class Dashboard:
     """A live view of ``query``; any number of cells may display it.
 
     It looks at the newest batch until it is moved back, and all dashboards of a query look at the same one. It reads
-    the query's records and posts commands to it: closing it does not touch the query.
+    the query's records and posts commands to it: closing it does not touch the query. ``views`` are its tabs besides
+    the ``plane``; a tab that was never open costs nothing, one that is not open now is not drawn.
     """
 
-    def __init__(self, query: Playable) -> None:
+    def __init__(self, query: Playable, views: Sequence[type[View]] = (), *, plane: bool = True) -> None:
         self.query = query
         self.speed = SPEED
         self.closed = False
         self.cursor = cursor_of(query)
         self.controls = Controls(self.obey)
-        self.plane = Plane(query)
-        self.live = Live(self.plane.figure)
         self.table = Table()
-        self.box = stack(self.controls, self.live, self.table, name="sn-dashboard")
-        self._still = Still({"image/svg+xml": self._still_plane, "text/html": self._still_table})
+        self._views = {view.name: view for view in views}
+        names = [*([PLANE] if plane else []), *self._views]
+        self.open = names[0]
+        self.tabs = Tabs(names, self.open, self.choose)
+        self.panels: dict[str, Panel] = {}
+        self.box = stack(self.controls, name="sn-dashboard")
+        self._gestures = 0
+        self._lock = threading.RLock()  # a tab may be chosen while the last one is drawn
+        self._still = Still({"image/svg+xml": self._still_picture, "text/html": self._still_table})
         self._drawn: Place | None = None
-        self._kept: Place | None = None
-        self._tabled: Place | None = None
+        self._kept: tuple[Place, str] | None = None
+        self._tabled: Trace | None = None
         self._tabled_at = 0.0
+        self._arrange()
         self._draw(0.0)
-        self._pacer = Pacer(query.name, self._draw, self._rest, self.live.ready)
-        self._unwatch = [query.subscribe(self._pacer.mark), self.cursor.watch(self._pacer.mark), self._watch_cells()]
+        self._pacer = Pacer(query.name, self._draw, self._rest, self._ready)
+        self._unwatch = [query.subscribe(self._pacer.mark), self.cursor.watch(self._touched), self._watch_cells()]
+
+    def _ready(self) -> bool:
+        return self.panel.ready()
+
+    @property
+    def panel(self) -> Panel:
+        """The view that is open; made when it is first looked at."""
+        if self.open not in self.panels:
+            self.panels[self.open] = self._made(self.open)
+        return self.panels[self.open]
+
+    def _made(self, name: str) -> Panel:
+        if name == PLANE:
+            return PlanePanel(self.query)
+        return SheetPanel(self._views[name](self.query), self._gesture)
+
+    def choose(self, name: str) -> None:
+        """Open a tab."""
+        with self._guarded(), self._lock:
+            self.tabs.chosen = self.open = name
+            self._arrange()
+        self._touched()
+
+    def _arrange(self) -> None:
+        tabs = [self.tabs] if len(self.tabs.names) > 1 else []
+        below = [self.table] if self._has_table else []
+        self.box.children = (self.controls, *tabs, self.panel.widget, *below)
+
+    @property
+    def _has_table(self) -> bool:
+        return self.open == PLANE
+
+    def _gesture(self, action: Callable[[], None]) -> None:
+        with self._guarded():
+            action()
+        self._touched()
+
+    def _touched(self) -> None:
+        self._gestures += 1
+        self._pacer.mark()
 
     def _watch_cells(self) -> Callable[[], None]:
         """Refresh the stills when a cell is done, so that a notebook run from end to end is saved as it stands."""
@@ -134,15 +184,15 @@ class Dashboard:
 
     def _place(self) -> Place:
         at = self.at
-        return at, self.query.trace[at] if at >= 0 else None, self.query.playing
+        return at, self.query.trace[at] if at >= 0 else None, self.query.playing, self._gestures
 
     def _draw(self, since: float) -> bool:
-        """Draw the batch the cursor is at; return whether it is another one than before."""
-        with self._guarded():
+        """Draw the batch the cursor is at; return whether anything is new since the last time."""
+        with self._guarded(), self._lock:
             place = self._place()
             is_new = place != self._drawn
             if is_new:
-                self._draw_batch(place[0], since, playing=place[2])
+                self.panel.draw(place[0], since, playing=place[2])
                 self._drawn = place
             self._draw_table(place)
             self.controls.show(self.query, place[0], self.speed)
@@ -151,17 +201,12 @@ class Dashboard:
 
     def _draw_table(self, place: Place) -> None:
         """Show the table of a batch; while the query plays only now and then, so that the picture comes first."""
-        if place == self._tabled or (self.query.playing and time.monotonic() - self._tabled_at < TABLE_PAUSE):
+        at, trace, playing, _ = place
+        if not self._has_table or self._tabled is trace:
             return
-        self._show_table(place[0])
-        self._tabled, self._tabled_at = place, time.monotonic()
-
-    def _draw_batch(self, at: int, since: float, *, playing: bool) -> None:
-        with self.live.lock:
-            self.plane.refresh(at, playing=playing)
-            self.live.flush(since)
-            if not playing:
-                self.live.caption = self.plane.describe(at)
+        if not playing or time.monotonic() - self._tabled_at >= TABLE_PAUSE:
+            self._show_table(at)
+            self._tabled, self._tabled_at = trace, time.monotonic()
 
     def _show_table(self, at: int) -> None:
         if at < 0:
@@ -178,11 +223,12 @@ class Dashboard:
         count = f"{len(now):,} row{'' if len(now) == 1 else 's'}" if len(now) else "no rows yet"
         return f"Result after batch {self.query.trace[at].batch_id}: {count}, {self.query.outline.output_mode} mode"
 
-    def _still_plane(self) -> str:
-        with self.live.lock:
-            return svg(self.query, self.at)
+    def _still_picture(self) -> str:
+        return self.panel.svg(self.at)
 
     def _still_table(self) -> str:
+        if not self._has_table:
+            return self.panel.html(self.at)
         if self.at < 0:
             return ""
         now = self._result(self.at)
@@ -194,16 +240,16 @@ class Dashboard:
 
     def _rest(self) -> None:
         """Draw all that was left out while the query played."""
-        with self._guarded():
+        with self._guarded(), self._lock:
             place = self._place()
-            self._draw_batch(place[0], time.monotonic(), playing=False)
+            self.panel.draw(place[0], time.monotonic(), playing=False)
             self._tabled_at = 0.0
             self._draw_table(place)
         self._refresh_still()
 
     def _refresh_still(self) -> None:
-        with self._guarded():
-            place = self._place()
+        with self._guarded(), self._lock:
+            place = self._place(), self.open
             if place != self._kept:
                 self._still.refresh()
                 self._kept = place
@@ -227,8 +273,10 @@ class Dashboard:
             unwatch()
         self._refresh_still()
         self.box.layout.close()
-        for widget in (self.box, self.controls, self.live, self.table):
+        for widget in (self.box, self.controls, self.tabs, self.table):
             widget.close()
+        for panel in self.panels.values():
+            panel.close()
 
 
 def _key(outline: Outline) -> tuple[str, ...]:

@@ -7,34 +7,44 @@ from typing import TYPE_CHECKING, Any
 from IPython import get_ipython
 
 from streamnb.views.dashboard import Dashboard
+from streamnb.views.late import Late
+from streamnb.views.metrics import Metrics
+from streamnb.views.state import State
 from streamnb.views.still import put
 
 if TYPE_CHECKING:
     from streamnb.progress import Playable
+    from streamnb.views.view import View
 
-_open: dict[str, Dashboard] = {}
+VIEWS: tuple[type[View], ...] = (State, Late, Metrics)
+"""The tabs of a dashboard beside the plane."""
+PLANE = "plane"
+
+_open: dict[tuple[str, ...], Dashboard] = {}
 _cells: dict[str, tuple[str, list[Dashboard]]] = {}
 
 
-def show(query: Playable) -> None:
-    """Display the dashboard of ``query``; where there can be no widgets, its one line of text."""
+def show(query: Playable, names: tuple[str, ...] = ()) -> None:
+    """Display the dashboard of ``query``, or some of its views; where there can be no widgets, its one line of text."""
     cell = _running_cell()
     if cell is None:
         put({"text/plain": repr(query)})
         return
-    dashboard = dashboard_of(query)
+    dashboard = dashboard_of(query, names)
     _settle(dashboard, *cell)
     dashboard.show()
 
 
-def dashboard_of(query: Playable) -> Dashboard:
-    """Return the open dashboard of ``query``; one of another query with that name is closed."""
-    found = _open.get(query.name)
+def dashboard_of(query: Playable, names: tuple[str, ...] = ()) -> Dashboard:
+    """Return the open dashboard of ``query`` with all views, or only some; one of a namesake of the query is closed."""
+    key = (query.name, *names)
+    found = _open.get(key)
     if found is not None and (found.query is not query or found.closed):
         found.close()
         found = None
     if found is None:
-        found = _open[query.name] = Dashboard(query)
+        wanted = [view for view in VIEWS if (view.name in names if names else view.fits(query))]
+        found = _open[key] = Dashboard(query, wanted, plane=not names or PLANE in names)
     return found
 
 

@@ -6,6 +6,7 @@ import math
 import textwrap
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,10 @@ class Plane:
     def _write(self, layout: PlaneLayout, *, playing: bool) -> None:
         _say(self._labels["watermark"], _inside(layout.watermark, layout.x))
         _say(self._labels["no_delay"], layout.no_delay)
-        _say(self._labels["now"], layout.now)
+        _say(
+            self._labels["now"],
+            layout.now and replace(layout.now, text=" ".join(layout.now.text.split()), align="right"),
+        )
         if playing and time.monotonic() - self._written_at < WORDS_PAUSE:
             return
         self._written_at = time.monotonic()
@@ -283,7 +287,8 @@ def _draw_rows(draw: _Pen) -> None:
 
 
 _LABELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "now": ("now", {"text_baseline": "middle", "x_offset": 8, "text_font_size": "13px", "text_font_style": "bold"}),
+    "now": ("now", {"text_baseline": "bottom", "x_offset": 4, "y_offset": 3, "text_font_size": "13px",
+                    "text_font_style": "bold"}),
     "watermark": ("watermark_text", {"text_baseline": "bottom", "x_offset": 6, "y_offset": 5,
                                      "text_font_size": "13px", "text_font_style": "bold"}),
     "no_delay": ("muted", {"text_baseline": "top", "text_align": "center", "text_font_size": "12.5px",

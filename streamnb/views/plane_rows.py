@@ -213,16 +213,16 @@ def place_upcoming(rows: pl.DataFrame | None, outline: Outline) -> Placed:
 
 def _fates(trace: Trace, outline: Outline, x: Numbers) -> Words:
     fates = np.full(len(x), COUNTED, dtype=object)
-    judge = _judge(trace)
-    if judge is not None:
-        fates[x <= judge] = LATE
+    by = judge(trace)
+    if by is not None:
+        fates[x <= by] = LATE
     fates[_set_aside(trace)] = ASIDE
     for step in trace.steps:
         fates[_dropped(trace.rows, step, outline)] = DROPPED
     return fates
 
 
-def _judge(trace: Trace) -> float | None:
+def judge(trace: Trace) -> float | None:
     """Return the watermark that rows were judged by: the one the batch before ran with."""
     told = [step.late_watermark for step in trace.steps if step.late_watermark]
     return min(told) / MILLISECOND if told else standing(trace.watermark)
@@ -233,12 +233,12 @@ def _dropped(rows: pl.DataFrame, step: StepTrace, outline: Outline) -> np.ndarra
     nothing = np.zeros(rows.height, dtype=bool)
     if step.late is None or step.late.is_empty() or outline.event_time not in step.late.columns:
         return nothing
-    shared = _shared(rows, step.late)
-    if outline.event_time not in shared:
+    on = shared(rows, step.late)
+    if outline.event_time not in on:
         return nothing
     end = pl.col("window_end").max() if "window_end" in step.late.columns else pl.lit(None)
-    told = step.late.group_by(shared).agg(end.alias("__end"), pl.lit(True).alias("__late"))
-    found = rows.select(shared).join(told, on=shared, how="left", nulls_equal=True, maintain_order="left")
+    told = step.late.group_by(on).agg(end.alias("__end"), pl.lit(True).alias("__late"))
+    found = rows.select(on).join(told, on=on, how="left", nulls_equal=True, maintain_order="left")
     late = found.get_column("__late").fill_null(False).to_numpy()
     return late & ~(instants(found, "__end", np.inf) < _last_end(found, outline))
 
@@ -261,16 +261,17 @@ def _set_aside(trace: Trace) -> np.ndarray[Any, Any]:
     if len(trace.steps) != 1 or trace.steps[0].rows.height >= trace.rows.height:
         return nothing
     reached = trace.steps[0].rows
-    shared = _shared(trace.rows, reached)
-    if not shared:
+    on = shared(trace.rows, reached)
+    if not on:
         return nothing
-    told = reached.select(shared).unique().with_columns(pl.lit(True).alias("__reached"))
-    found = trace.rows.select(shared).join(told, on=shared, how="left", nulls_equal=True, maintain_order="left")
+    told = reached.select(on).unique().with_columns(pl.lit(True).alias("__reached"))
+    found = trace.rows.select(on).join(told, on=on, how="left", nulls_equal=True, maintain_order="left")
     arrived = found.get_column("__reached").fill_null(False).to_numpy()
     return ~arrived if arrived.sum() == reached.height else nothing
 
 
-def _shared(left: pl.DataFrame, right: pl.DataFrame) -> list[str]:
+def shared(left: pl.DataFrame, right: pl.DataFrame) -> list[str]:
+    """Return the columns of one type in both, of a kind that can be compared."""
     return [c for c, kind in left.schema.items() if right.schema.get(c) == kind and not isinstance(kind, _NESTED)]
 
 
@@ -279,13 +280,14 @@ def tips(rows: pl.DataFrame) -> list[str]:
     if not rows.height or not rows.columns:
         return [""] * rows.height
     lines = [
-        pl.concat_str(pl.lit(f"{name}: "), _in_words(rows.get_column(name)).str.slice(0, _LETTERS_TOLD))
+        pl.concat_str(pl.lit(f"{name}: "), in_words(rows.get_column(name)).str.slice(0, _LETTERS_TOLD))
         for name in rows.columns[:_COLUMNS_TOLD]
     ]
     return rows.select(pl.concat_str(lines, separator="\n")).to_series().to_list()
 
 
-def _in_words(column: pl.Series) -> pl.Series:
+def in_words(column: pl.Series) -> pl.Series:
+    """Return the values of a column as words."""
     if isinstance(column.dtype, _NESTED):
         return pl.Series([str(v) for v in column.to_list()], dtype=pl.String)
     if isinstance(column.dtype, pl.Datetime):

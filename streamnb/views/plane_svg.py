@@ -36,7 +36,7 @@ def paint_svg(layout: PlaneLayout) -> str:
     name = f"sn-{crc32(body.encode()):08x}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img"'
-        f' aria-label="{_safe(layout.spoken)}" font-family="{_safe(FONT)}" style="max-width: 100%; height: auto">\n'
+        f' aria-label="{safe(layout.spoken)}" font-family="{safe(FONT)}" style="max-width: 100%; height: auto">\n'
         f'{_definitions(name)}\n<rect width="{WIDTH}" height="{HEIGHT}" fill="{_LIGHT["ground"]}"/>\n'
         f"{body.replace(_FRAME, f'{name}-frame').replace(_HATCH, f'{name}-hatch')}\n</svg>"
     )
@@ -54,13 +54,14 @@ def _definitions(name: str) -> str:
     )
 
 
-def _safe(words: str) -> str:
+def safe(words: str) -> str:
+    """Return words that XML can hold and that mean nothing in it."""
     return escape(words.translate(_PRINTABLE))
 
 
 def _text(at: Point, words: str, role: str, size: float, more: str = "") -> str:
     x, y = at
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{_LIGHT[role]}" font-size="{size}" {more}>{_safe(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{_LIGHT[role]}" font-size="{size}" {more}>{safe(words)}</text>'
 
 
 def _line(points: Iterable[Point], role: str, width: float, more: str = "") -> str:
@@ -80,7 +81,7 @@ def _mark(fate: str, x: float, y: float, tip: str = "") -> str:
         ASIDE: f'{circle} r="2" fill="{_LIGHT["muted"]}"',
         DROPPED: f'<path d="{cross}" stroke="{_LIGHT["dropped"]}" stroke-width="2.8"',
     }[fate]
-    return f"{shape}><title>{_safe(tip)}</title></{shape[1 : shape.index(' ')]}>" if tip else f"{shape}/>"
+    return f"{shape}><title>{safe(tip)}</title></{shape[1 : shape.index(' ')]}>" if tip else f"{shape}/>"
 
 
 def _words(layout: PlaneLayout) -> Iterator[str]:
@@ -154,7 +155,7 @@ class _Brush:
 
     def _bar(self, bar: Bar) -> str:
         line = _line([self.at((bar.left, bar.y)), self.at((bar.right, bar.y))], "ink", 4.5)
-        return f"<g><title>{_safe(bar.tip)}</title>{line}</g>"
+        return f"<g><title>{safe(bar.tip)}</title>{line}</g>"
 
     def _number(self, note: Note, role: str, more: str) -> str:
         x, y = self.at((note.x, note.y))

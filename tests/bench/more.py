@@ -16,6 +16,7 @@ from streamz import Stream
 
 import streamnb as sn
 from streamnb.views.dashboard import Dashboard
+from streamnb.views.plane_panel import PlanePanel
 from tests.bench.data import BATCH, PER_SECOND, events
 from tests.bench.measure import Figure, contest, figure, ratios
 from tests.bench.workloads import Options, in_memory, windowed
@@ -149,7 +150,9 @@ def w9(options: Options) -> list[Figure]:
 
 def _answer_at_once(board: Dashboard, paints: list[float]) -> None:
     """Stand in for the browser: every frame is painted the moment it is sent; note how long the drawing took."""
-    live, draw = board.live, board._pacer._draw
+    panel, draw = board.panel, board._pacer._draw
+    assert isinstance(panel, PlanePanel)
+    live = panel.live
 
     def timed(since: float) -> bool:
         used = time.thread_time()

@@ -33,7 +33,7 @@ busy
 LATENCIES = """
 import json
 from streamnb.views.display import dashboard_of
-print(json.dumps(list(dashboard_of(busy).live.latencies_ms)))
+print(json.dumps(list(dashboard_of(busy).panel.live.latencies_ms)))
 """
 
 ANSWERS = """async times => {

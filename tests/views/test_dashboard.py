@@ -17,6 +17,7 @@ from streamnb.views import display, pacer, still
 from streamnb.views.cursor import cursor_of
 from streamnb.views.dashboard import Dashboard
 from streamnb.views.pacer import Pacer
+from streamnb.views.plane_panel import PlanePanel
 
 
 class Posted(list[tuple[str, dict[str, Any]]]):
@@ -62,7 +63,9 @@ def test_it_shows_the_newest_batch(dashboard):
 def test_the_batch_is_told_in_words_too(dashboard, query):
     query.step()
     dashboard._draw(0.0)
-    assert dashboard.live.caption == dashboard.plane.describe(3)
+    panel = dashboard.panel
+    assert isinstance(panel, PlanePanel)
+    assert panel.live.caption == panel.plane.describe(3)
 
 
 def test_it_follows_new_batches(dashboard, query):
@@ -129,7 +132,7 @@ def test_before_the_first_batch_there_is_no_table(source):
 
 
 def test_a_picture_that_fails_says_so_and_leaves_the_query_alone(dashboard, query, monkeypatch):
-    monkeypatch.setattr(dashboard.plane, "refresh", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(dashboard.panel.plane, "refresh", lambda *_, **__: 1 / 0)
     query.step()
     dashboard._draw(0.0)
     assert dashboard.controls.shown["error"]["title"] == "ZeroDivisionError: division by zero"
@@ -142,7 +145,7 @@ def test_closing_ends_the_thread_and_leaves_the_query_as_it_is(query):
     shown.close()
     thread.join(5)
     assert not thread.is_alive()
-    assert shown.live.comm is None
+    assert shown.panel.widget.comm is None
     assert query.step() is not None
 
 

@@ -23,7 +23,7 @@ def _parts(seam: pd.Timestamp) -> tuple[pd.DataFrame, StreamFrame]:
 
 
 def _counted(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
-    days = pd.concat([past, live.collect()])["arr"].dt.normalize()
+    days: pd.Series[pd.Timestamp] = pd.concat([past, live.collect()])["arr"].dt.normalize()
     return days.value_counts().rename_axis("window_start").rename("landed").reset_index()
 
 
@@ -41,7 +41,7 @@ def _streamed(live: StreamFrame) -> pd.DataFrame:
 
 def _added(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
     parts = pd.concat([_batch(past), _streamed(live)])
-    return parts.groupby("window_start", as_index=False)["landed"].sum()
+    return parts.groupby("window_start", as_index=False)[["landed"]].sum()
 
 
 def _appended(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
