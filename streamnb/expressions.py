@@ -95,6 +95,12 @@ def _wide_node(expression: nw.Expr) -> Any:
     return None
 
 
+def calls_python(expression: nw.Expr) -> bool:
+    """Tell whether an expression hands its column to a function of the user's."""
+    inner = (part for node in expression._nodes for part in node.exprs if isinstance(part, nw.Expr))  # noqa: SLF001
+    return any(node.name.startswith("map_") for node in expression._nodes) or any(map(calls_python, inner))  # noqa: SLF001
+
+
 def conjuncts(condition: nw.Expr) -> list[nw.Expr]:
     """Return the conditions that a condition joins by ``&``, each by itself."""
     *before, last = condition._nodes  # noqa: SLF001

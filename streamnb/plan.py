@@ -40,7 +40,7 @@ class Batch:
 
     ``late_watermark`` is that of the batch before: rows at or behind it are late. ``eviction_watermark`` is this
     batch's: state at or behind it ends. ``time`` is its processing time. ``trace`` is what the step that made this
-    batch tells of its work.
+    batch tells of its work. ``source`` makes the rows once more, where that is cheaper than to keep them for the trace.
     """
 
     rows: pl.DataFrame
@@ -49,9 +49,17 @@ class Batch:
     id: int = 0
     time: int = 0
     trace: StepTrace | None = None
+    source: Callable[[], pl.DataFrame] | None = None
 
-    def with_rows(self, rows: pl.DataFrame, trace: StepTrace | None = None) -> Batch:
-        return replace(self, rows=rows, trace=trace)
+    def with_rows(
+        self, rows: pl.DataFrame, trace: StepTrace | None = None, source: Callable[[], pl.DataFrame] | None = None
+    ) -> Batch:
+        return replace(self, rows=rows, trace=trace, source=source)
+
+    @property
+    def told(self) -> Any:
+        """The rows as a trace holds them: themselves, or what makes them."""
+        return self.rows if self.source is None else self.source
 
 
 class Step(ABC):
@@ -140,8 +148,11 @@ class RowWise(Node):
     """A node that looks at one row at a time and remembers nothing.
 
     ``apply`` is written in the verbs that Polars and Narwhals share, so it runs in the kernel and on Spark alike;
-    ``compile`` turns an expression into one of the frame's own.
+    ``compile`` turns an expression into one of the frame's own. A ``repeatable`` node drops rows and always the same:
+    a trace holds what it was given, which others hold too, and applies it again for whoever looks.
     """
+
+    repeatable = False
 
     @abstractmethod
     def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
@@ -158,7 +169,12 @@ class _RowWiseStep(Step):
 
     def on_batch(self, *batches: Batch) -> Batch:
         (batch,) = batches
-        return batch.with_rows(self.node.apply(batch.rows, self._compile))
+        rows = self.node.apply(batch.rows, self._compile)
+        return batch.with_rows(rows, source=self._again(batch.told) if self.node.repeatable else None)
+
+    def _again(self, told: Any) -> Callable[[], pl.DataFrame]:
+        node, compile = self.node, self._compile
+        return lambda: node.apply(told() if callable(told) else told, compile)
 
     def _compile(self, expression: Any) -> pl.Expr:
         """Compile once; the node keeps its expressions alive, so their ids are theirs."""

@@ -38,6 +38,21 @@ class Record(Mapping[str, Any]):
         return len(fields(self))  # type: ignore[arg-type]
 
 
+class Told:
+    """A field that is given rows, or a function that makes them whenever somebody asks."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: Any, owner: type) -> pl.DataFrame:
+        given = record.__dict__[self._name]
+        rows: pl.DataFrame = given() if callable(given) else given
+        return rows
+
+    def __set__(self, record: Any, given: pl.DataFrame | Callable[[], pl.DataFrame]) -> None:
+        record.__dict__[self._name] = given
+
+
 @dataclass(frozen=True, eq=False)
 class OperatorProgress(Record):
     """One stateful operator in one batch: Spark's ``stateOperators`` entry."""
@@ -167,6 +182,10 @@ class Trace:
     dead_letters: pl.DataFrame | None = None
     serial: int = field(default_factory=count().__next__)
     work: tuple[Work, ...] = ()
+
+
+for _record in (StepTrace, Trace):  # behind the classes, where it is no default
+    setattr(_record, "rows", Told("rows"))  # noqa: B010
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,7 @@ def trace_of(
         watermark=instant_of(mark.current, dtype) if steps else None,
         watermark_after=instant_of(mark.next(), dtype) if steps else None,
         watermark_row=next(setters, None),
-        rows=steps[0].rows if steps else rows[id(source)],
+        rows=steps[0].told if steps else rows[id(source)],
         steps=graph.traces,
         emitted=emitted,
         marks=_marks(graph),

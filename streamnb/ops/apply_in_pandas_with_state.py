@@ -174,7 +174,7 @@ class _Step(Step):
     ) -> StepTrace:
         return StepTrace(
             operator=self.node.verb,
-            rows=batch.rows,
+            rows=batch.told,
             late=late,
             changed=lambda: written.drop(EXISTS, EXPIRES),
             removed=lambda: removed.drop(EXISTS, EXPIRES),

@@ -114,7 +114,7 @@ class DedupStep(Step):
     ) -> StepTrace:
         return StepTrace(
             operator=self.node.verb,
-            rows=batch.rows,
+            rows=batch.told,
             late=late,
             changed=lambda: seen.select(self.keys),
             removed=lambda: gone.select(self.keys),

@@ -11,7 +11,7 @@ import narwhals as nw
 import polars as pl
 
 from streamnb.errors import PlanError
-from streamnb.expressions import as_expr, native, outcome, row_by_row
+from streamnb.expressions import as_expr, calls_python, native, outcome, row_by_row
 from streamnb.plan import RowWise
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ def filter(self: StreamFrame, condition: nw.Expr | str) -> StreamFrame:
 class Filter(RowWise):
     condition: nw.Expr
     verb: ClassVar[str] = "filter"
+
+    @cached_property
+    def repeatable(self) -> bool:  # type: ignore[override]  # a fact of every class but this one
+        return not calls_python(self.condition)
 
     def __post_init__(self) -> None:
         row_by_row(self.verb, [self.condition])

@@ -77,7 +77,7 @@ class FoldStep(Step):
     def _trace(self, batch: Batch, late: pl.DataFrame | None, written: pl.DataFrame, gone: pl.DataFrame) -> StepTrace:
         return StepTrace(
             operator=self.node.verb,
-            rows=batch.rows,
+            rows=batch.told,
             late=late,
             changed=_later(self._finish, written),
             removed=_later(self._finish, gone),

@@ -71,7 +71,7 @@ class _Step(Step):
     def _trace(self, batch: Batch, rows: pl.DataFrame) -> StepTrace:
         return StepTrace(
             operator="limit",
-            rows=batch.rows,
+            rows=batch.told,
             late=None,
             changed=lambda: self.table.frame().select("passed") if len(rows) else pl.DataFrame(),
             removed=pl.DataFrame,

@@ -151,7 +151,7 @@ class ProcessorStep(Step):
         gone = [*(removed for _, removed in changes), *(rows for tables in lapsed.values() for rows in tables)]
         return StepTrace(
             operator=VERB,
-            rows=batch.rows,
+            rows=batch.told,
             late=late,
             changed=lambda: _together([written for written, _ in changes]),
             removed=lambda: _together(gone),

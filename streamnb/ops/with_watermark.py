@@ -89,6 +89,7 @@ class WatermarkStep(Step):
         self.number = watermark.add_input()
         self.rows = pl.DataFrame(schema=node.schema)
         self.ahead: pl.DataFrame | None = None  # rows whose time is not believed
+        self.told: Any = self.rows
         self.set_by: Mapping[str, Any] | None = None
 
     def output_watermark(self, *inputs: int | None) -> int | None:
@@ -96,7 +97,7 @@ class WatermarkStep(Step):
 
     def on_batch(self, *batches: Batch) -> Batch:
         batch = self._guarded(batches[0])
-        self.rows = batch.rows
+        self.rows, self.told = batch.rows, batch.told
         times = batch.rows[self.node.event_time]
         largest = times.max()
         if largest is not None and self.watermark.observe(self.number, instant(largest), self.node.delay):  # type: ignore[arg-type]
