@@ -141,3 +141,9 @@ def plain_column(expression: pl.Expr) -> str | None:
     """Return the name of the column that an expression hands on untouched (renamed or not), else None."""
     bare = expression.meta.undo_aliases()
     return bare.meta.output_name() if bare.meta.is_column() else None
+
+
+def column_of(rows: pl.DataFrame, expression: pl.Expr) -> pl.Series:
+    """Return what an expression gives for rows; a column that is there costs nothing."""
+    name = plain_column(expression)
+    return rows.select(expression).to_series() if name is None else rows[name]

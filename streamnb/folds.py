@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import polars as pl
 
+from streamnb.bins import Bins
 from streamnb.errors import PlanError
 from streamnb.expressions import Expression, native, outcome, plain_column
 
@@ -40,6 +41,10 @@ class Fold(ABC):
     def merge(self, old: Parts, new: Parts) -> Parts:
         """Return the parts of all rows, from those held and those of this batch."""
 
+    def binned(self, bins: Bins, *columns: pl.Series) -> Mapping[str, pl.Series] | None:
+        """Return what ``init`` would, of columns without nulls, in order of the groups; None: by ``init`` only."""
+        return None
+
     def finish(self, parts: Parts) -> pl.Expr:
         """Return the value of a group."""
         return parts[""]
@@ -63,6 +68,9 @@ class Count(Fold):
     def init(self, *columns: pl.Expr, nulls: bool = True) -> Parts:
         count = columns[0].count() if columns and nulls else pl.len()
         return {"": count.cast(pl.Int64)}
+
+    def binned(self, bins: Bins, *columns: pl.Series) -> Mapping[str, pl.Series]:
+        return {"": bins.sizes()}
 
     def merge(self, old: Parts, new: Parts) -> Parts:
         return {"": old[""] + new[""]}
@@ -95,6 +103,9 @@ class Sum(_OfNumbers):
     def init(self, *columns: pl.Expr, nulls: bool = True) -> Parts:
         (value,) = columns
         return {"": pl.when(value.count() > 0).then(value.sum()) if nulls else value.sum()}
+
+    def binned(self, bins: Bins, *columns: pl.Series) -> Mapping[str, pl.Series] | None:
+        return {"": bins.sums(columns[0])} if columns[0].dtype in {pl.Float64, pl.Int64} else None
 
     def merge(self, old: Parts, new: Parts) -> Parts:
         return {"": pl.coalesce(old[""] + new[""], old[""], new[""])}
@@ -138,6 +149,9 @@ class Mean(_OfNumbers):
     def init(self, *columns: pl.Expr, nulls: bool = True) -> Parts:
         (value,) = columns
         return {"sum": value.cast(pl.Float64).sum(), "n": value.count().cast(pl.Int64)}
+
+    def binned(self, bins: Bins, *columns: pl.Series) -> Mapping[str, pl.Series]:
+        return {"sum": bins.sums(columns[0].cast(pl.Float64)), "n": bins.sizes()}
 
     def merge(self, old: Parts, new: Parts) -> Parts:
         return {part: old[part] + new[part] for part in ("sum", "n")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -68,15 +69,15 @@ class Graph:
         self.streams.append(stream)
         return stream
 
-    @property
+    @cached_property
     def leaves(self) -> list[tuple[Source, StepStream]]:
         return [(s.node.source, s) for s in self.streams if isinstance(s.node, Read)]
 
-    @property
+    @cached_property
     def watermark_steps(self) -> list[WatermarkStep]:
         return [s.step for s in self.streams if isinstance(s.step, WatermarkStep)]
 
-    @property
+    @cached_property
     def steps(self) -> list[Step]:
         return [stream.step for stream in self.streams]
 
@@ -111,7 +112,7 @@ class Graph:
             now[id(stream)] = stream.step.output_watermark(*inputs)
         return False
 
-    @property
+    @cached_property
     def downstream_first(self) -> list[StepStream]:
         """The steps in Spark's order: a step before its inputs, left before right."""
         found: list[StepStream] = []

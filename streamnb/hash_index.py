@@ -8,70 +8,91 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 Slots = NDArray[np.int64]
 
-EMPTY, GONE = -1, -2
+EMPTY, GONE = np.uint64(0), np.uint64(1)
+_FIRST = np.uint64(2)
+"""The least hash that is stored; less stands for a place without one."""
+_ROOM = 64
+"""How many places there are behind the last home. The very last place stays empty."""
 
 
 class HashIndex:
-    """Open addressing with linear probing, in two NumPy arrays at most half full.
+    """Open addressing with linear probing, in two NumPy arrays at most half full, with some room behind the last home.
 
     A call costs what its hashes cost, whatever the index holds; growing is paid for by the inserts before it.
     """
 
     def __init__(self) -> None:
-        self._clear(16)
+        self._clear(4, -1)
 
-    def _clear(self, capacity: int) -> None:
-        self._hashes = np.zeros(capacity, np.uint64)
-        self._slots = np.full(capacity, EMPTY, np.int64)
-        self._used = 0
+    def _clear(self, bits: int, last: int) -> None:
+        """Make 2**bits homes, and room behind them; ``last`` is the last place that is to be taken."""
+        self._shift, self._used = np.uint64(64 - bits), 0
+        self._most = 1 << (bits - 1)
+        size = max((1 << bits) + _ROOM, last + 2)
+        self._hashes, self._slots = np.zeros(size, np.uint64), np.zeros(size, np.int32)
 
     def find(self, hashes: Hashes) -> Slots:
         """Return the slot of every hash, -1 where there is none."""
-        slots = np.full(len(hashes), EMPTY, np.int64)
-        todo, at = np.arange(len(hashes)), self._home(hashes)
+        hashes = np.maximum(hashes, _FIRST)
+        at = self._home(hashes)
+        there = self._hashes[at]
+        hit = there == hashes
+        slots = np.where(hit, self._slots[at], np.int64(-1))
+        todo = np.flatnonzero(~hit & (there != EMPTY))
+        at = at[todo] + 1
         while len(todo):
-            there = self._slots[at]
-            hit = (there >= 0) & (self._hashes[at] == hashes[todo])
-            slots[todo[hit]] = there[hit]
-            todo, at = self._on(todo, at, ~hit & (there != EMPTY))
+            there = self._hashes[at]
+            hit = there == hashes[todo]
+            slots[todo[hit]] = self._slots[at[hit]]
+            go = ~hit & (there != EMPTY)
+            todo, at = todo[go], at[go] + 1
         return slots
 
-    def insert(self, hashes: Hashes, slots: Slots) -> None:
-        """Add hashes that are not there yet, each once."""
-        if 2 * (self._used + len(hashes)) > len(self._slots):
-            self._grow(len(hashes))
+    def insert(self, hashes: Hashes, slots: Slots) -> bool:
+        """Add hashes that are not there yet; False if two of them are the same: then the index is of no use."""
+        hashes = np.maximum(hashes, _FIRST)
+        if self._used + len(hashes) > self._most:
+            return self._rebuild(hashes, slots)
+        self._used += len(hashes)
         todo, at = np.arange(len(hashes)), self._home(hashes)
         while len(todo):
-            free = self._slots[at] < 0
-            self._slots[at[free]] = slots[todo[free]]
-            won = free & (self._slots[at] == slots[todo])
-            self._hashes[at[won]] = hashes[todo[won]]
-            todo, at = self._on(todo, at, ~won)
-        self._used += len(hashes)
+            mine, own = hashes[todo], slots[todo]
+            free = self._hashes[at] < _FIRST
+            self._hashes[at[free]], self._slots[at[free]] = mine[free], own[free]
+            lost = np.flatnonzero(~free | (self._slots[at] != own))
+            todo, at = todo[lost], at[lost]
+            if (self._hashes[at] == mine[lost]).any():
+                return False
+            at += 1
+            if len(at) and at.max() >= len(self._hashes) - 1:
+                return self._rebuild(hashes[todo], slots[todo])
+        return True
 
     def remove(self, hashes: Hashes, slots: Slots) -> None:
         """Forget hashes that are there, each with its slot."""
+        hashes = np.maximum(hashes, _FIRST)
         todo, at = np.arange(len(hashes)), self._home(hashes)
         while len(todo):
-            hit = self._slots[at] == slots[todo]
-            self._slots[at[hit]] = GONE
-            todo, at = self._on(todo, at, ~hit)
+            hit = (self._hashes[at] == hashes[todo]) & (self._slots[at] == slots[todo])
+            self._hashes[at[hit]] = GONE
+            todo, at = todo[~hit], at[~hit] + 1
 
     @property
     def nbytes(self) -> int:
         return self._hashes.nbytes + self._slots.nbytes
 
     def _home(self, hashes: Hashes) -> Slots:
-        return (hashes & np.uint64(len(self._slots) - 1)).astype(np.int64)
+        return (hashes >> self._shift).view(np.int64)
 
-    def _on(self, todo: Slots, at: Slots, go: NDArray[np.bool_]) -> tuple[Slots, Slots]:
-        return todo[go], (at[go] + 1) & (len(self._slots) - 1)
-
-    def _grow(self, more: int) -> None:
-        live = self._slots >= 0
-        hashes, slots = self._hashes[live], self._slots[live]
-        capacity = len(self._slots)
-        while capacity < 4 * (len(slots) + more):
-            capacity *= 2
-        self._clear(capacity)
-        self.insert(hashes, slots)
+    def _rebuild(self, more: Hashes, slots: Slots) -> bool:
+        """Place all hashes anew, a quarter full: in order, each at its home or behind the one before."""
+        live = np.flatnonzero(self._hashes >= _FIRST)
+        hashes = np.concatenate([self._hashes[live], more])
+        slots = np.concatenate([self._slots[live], slots])
+        order = np.argsort(hashes)
+        hashes, slots, count = hashes[order], slots[order], np.arange(len(order))
+        bits = max(4, (4 * len(order) - 1).bit_length())
+        at = np.maximum.accumulate((hashes >> np.uint64(64 - bits)).view(np.int64) - count) + count
+        self._clear(bits, int(at[-1]))
+        self._hashes[at], self._slots[at], self._used = hashes, slots, len(order)
+        return bool((hashes[1:] != hashes[:-1]).all())

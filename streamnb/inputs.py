@@ -41,6 +41,7 @@ class Inputs:
         self._readers = {n: source for n, source in enumerate(self.sources) if isinstance(source, Reader)}
         self.offsets: dict[int, Offset] = dict.fromkeys(range(len(self.sources)))
         self.ended = threading.Event()  # set by q.stop(): a source that waits gives up
+        self._schemas = [polars_schema("read", source.schema) for source in self.sources]
 
     def plan(self, targets: Mapping[int, Offset] | None = None, *, whole: bool = False) -> Planned | None:
         """Return the next units of input, None if there are none (before ``targets``).
@@ -98,8 +99,7 @@ class Inputs:
             return {id(source): self._rows(n, offsets[n], aside) for n, source in enumerate(self.sources)}
 
     def _rows(self, number: int, end: Offset, aside: list[tuple[str, BadRecord]] | None) -> pl.DataFrame:
-        source, start = self.sources[number], self.offsets[number]
-        schema = polars_schema("read", source.schema)
+        source, start, schema = self.sources[number], self.offsets[number], self._schemas[number]
         if end == start:
             return pl.DataFrame(schema=schema)
         found = sifted(f"read {source!r}", source.read(start, end), schema, place=f"{start or 0}–{end}")

@@ -70,21 +70,28 @@ class StateTable:
 
     def find(self, keys: pl.DataFrame) -> Slots:
         """Return the slot of every key, -1 where the table has none."""
-        slots = self._index.find(self._hash(keys))
-        known = slots >= 0
-        if known.any() and not self._same(keys, slots, known):
-            self._reseed()
-            return self.find(keys)
-        return slots
+        return self._match(keys[self.keys], whole=False)[0]
 
-    def _same(self, keys: pl.DataFrame, slots: Slots, known: NDArray[np.bool_]) -> bool:
-        mine = self._frame[self.keys][self._row_of[slots[known]]]
-        theirs = keys[self.keys] if known.all() else keys[self.keys].filter(known)
-        return mine.equals(theirs, null_equal=True)
+    def match(self, keys: pl.DataFrame) -> tuple[Slots, pl.DataFrame]:
+        """Return the slot of every key, -1 where the table has none, and the newest rows of those that it has."""
+        return self._match(keys[self.keys], whole=True)
+
+    def _match(self, keys: pl.DataFrame, *, whole: bool) -> tuple[Slots, pl.DataFrame]:
+        slots = self._index.find(keys.hash_rows(self._seed).to_numpy())
+        known = np.flatnonzero(slots >= 0)
+        if not len(known):
+            return slots, self._frame.clear()
+        every = len(known) == len(slots)
+        held = self._frame if whole else self._frame[self.keys]
+        rows = taken(held, self._row_of[slots if every else slots[known]])
+        if not (rows[self.keys] if whole else rows).equals(keys if every else taken(keys, known), null_equal=True):
+            self._reseed()
+            return self._match(keys, whole=whole)
+        return slots, rows
 
     def rows(self, slots: Slots) -> pl.DataFrame:
         """Return the newest rows of slots that ``find`` gave (none of them -1)."""
-        return self._frame[self._row_of[slots]]
+        return taken(self._frame, self._row_of[slots])
 
     def frame(self) -> pl.DataFrame:
         """Return every row, oldest write first. Costs the whole table."""
@@ -114,7 +121,7 @@ class StateTable:
         self._row_of[news] = np.arange(self._size, self._size + len(rows))
         self._append(rows)
         self._schedule(rows[EXPIRES], news)
-        if fresh.any() and not self._add(rows if fresh.all() else rows.filter(fresh), news[fresh]):
+        if fresh.any() and not self._add(rows if fresh.all() else taken(rows, np.flatnonzero(fresh)), news[fresh]):
             self._reseed()
         self._sweep()
 
@@ -123,8 +130,7 @@ class StateTable:
         hashes = self._hash(rows)
         self._live += len(rows)
         self._hash_of[slots] = hashes
-        self._index.insert(hashes, slots)
-        return bool((self._index.find(hashes) == slots).all())
+        return self._index.insert(hashes, slots)
 
     def evict(self, watermark: int) -> pl.DataFrame:
         """Remove and return the rows that end at or before ``watermark``, first ended first."""
@@ -160,7 +166,7 @@ class StateTable:
         """Remove and return the rows of some slots."""
         if not len(slots):
             return self._frame.clear()
-        gone = self._frame[self._row_of[slots]]
+        gone = self.rows(slots)
         self._index.remove(self._hash_of[slots], slots)
         self._row_of[slots], self._ends_at[slots] = -1, FOREVER
         self._free = np.concatenate([self._free, slots])
@@ -254,7 +260,7 @@ class StateTable:
             return
         live = np.flatnonzero(self._row_of >= 0)
         live = live[np.argsort(self._row_of[live])]
-        kept = self._frame[self._row_of[live]].rechunk()
+        kept = self.rows(live).rechunk()
         self._row_of[live] = np.arange(len(live))
         self._parts, self._frame, self._size = [kept], kept, len(kept)
 
@@ -264,6 +270,11 @@ class StateTable:
         self._seed += 1
         self._reset(self.frame())
         self._upserted, self._removed, self._returned = kept
+
+
+def taken(rows: pl.DataFrame, numbers: NDArray[np.int64]) -> pl.DataFrame:
+    """Return some rows by their numbers, which are not negative."""
+    return rows[numbers.astype(np.uint32)]
 
 
 def _sorted(ends: NDArray[np.int64], slots: Slots) -> tuple[NDArray[np.int64], Slots]:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from streamnb.errors import PlanError
 
@@ -123,6 +124,13 @@ class Window:
         """Return the start of the last window that holds ``time`` (microseconds)."""
         shifted = time - self.start if self.start else time
         return time - shifted % self.slide
+
+    def numbers(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the last window that holds each time, counted from that of the first."""
+        first = int(times.min())
+        numbers = times - (first - (first - self.start) % self.slide)
+        numbers //= self.slide
+        return numbers
 
     def each(self, rows: pl.DataFrame, time: pl.Expr, start: str) -> pl.DataFrame:
         """Return rows in their order, once for each of their windows, the earliest first; ``start`` is its start.

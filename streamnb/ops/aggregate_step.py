@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from streamnb.expressions import plain_column
+from streamnb.bins import Bins, Numbers, whole_numbers
+from streamnb.expressions import column_of
 from streamnb.ops.folding import FoldStep
 from streamnb.plan import Batch, Opening
-from streamnb.state import EXPIRES
+from streamnb.state import EXPIRES, taken
 from streamnb.windows import END, START
 
 if TYPE_CHECKING:
@@ -28,13 +29,10 @@ class AggregateStep(FoldStep):
     def __init__(self, node: GroupBy, opening: Opening) -> None:
         self.window = node.window
         self.keys = _group_keys(node)
-        keys = {name: node.key_schema.get(name, pl.Int64()) for name in self.keys}
-        super().__init__(node, opening, keys, kept={})
-        self.whole = [
-            *(pl.col(name).cast(dtype) for name, dtype in keys.items()),
-            *map(pl.col, self.parts),
-            self.expires,
-        ]
+        self.roots = list(dict.fromkeys(name for key in self.keys for name in key.meta.root_names()))
+        names = [key.meta.output_name() for key in self.keys]
+        types = {name: node.key_schema.get(name, pl.Int64()) for name in names}
+        super().__init__(node, opening, types, kept={})
         if not node.key_columns:
             self.table.upsert(self._partial(pl.DataFrame(schema=node.inputs[0].schema)))
             self.table.commit()
@@ -64,23 +62,36 @@ class AggregateStep(FoldStep):
         return rows if self.window.overlap == 1 else self.window.each(rows, self.node.time, EACH)
 
     def _has_null_times(self, rows: pl.DataFrame) -> bool:
-        name = plain_column(self.node.time)
-        times = rows.select(self.node.time).to_series() if name is None else rows[name]
-        return times.null_count() > 0
+        return column_of(rows, self.node.time).null_count() > 0
 
     def _partial(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Aggregate the rows of a batch by themselves."""
         parts = self._parts_of(rows)
         if not self.node.key_columns:
-            return rows.select(pl.lit(0, pl.Int64).alias(ALL), *parts).select(self.whole)
+            return self._with_expires(rows.select(*self.keys, *parts))
         if len(rows) < _SMALL:
-            return rows.group_by(self._keys_of(rows), maintain_order=True).agg(parts).select(self.whole)
-        lazy = rows.lazy().group_by(self._keys_of(rows), maintain_order=True).agg(parts)
-        return lazy.collect().select(self.whole)
+            return self._with_expires(rows.group_by(self.keys, maintain_order=True).agg(parts))
+        counted = self._counted(rows)
+        if counted is None:
+            counted = rows.lazy().group_by(self.keys, maintain_order=True).agg(parts).collect()
+        return self._with_expires(counted)
 
-    def _keys_of(self, rows: pl.DataFrame) -> list[pl.Expr]:
-        overlapping = self.window is not None and self.window.overlap > 1
-        return list(({**self.keys, START: pl.col(EACH).alias(START)} if overlapping else self.keys).values())
+    def _counted(self, rows: pl.DataFrame) -> pl.DataFrame | None:
+        """Aggregate by counting where the keys are whole numbers or times that lie close together, None elsewhere."""
+        columns = [column for key in self.keys if (column := self._numbers(rows, key)) is not None]
+        bins = Bins.by(columns) if len(columns) == len(self.keys) else None
+        parts = None if bins is None else self._binned(rows, bins)
+        if bins is None or parts is None:
+            return None
+        return taken(rows[self.roots], bins.first).select(self.keys).hstack(parts)
+
+    def _numbers(self, rows: pl.DataFrame, key: pl.Expr) -> Numbers | None:
+        """Return a key as whole numbers, if it is made of them; a window by its number."""
+        if self.window is None or key.meta.output_name() != START:
+            return whole_numbers(column_of(rows, key))
+        time = pl.col(EACH) if self.window.overlap > 1 else self.node.time
+        times = whole_numbers(column_of(rows, time))
+        return None if times is None else self.window.numbers(times)
 
     def _without_late(
         self, partial: pl.DataFrame, rows: pl.DataFrame, batch: Batch
@@ -96,37 +107,33 @@ class AggregateStep(FoldStep):
 
     def _late_rows(self, rows: pl.DataFrame, late: int) -> pl.DataFrame:
         """Return the rows of late groups, with their windows and by how much they are late."""
-        rows = rows.with_columns(self._keys_of(rows)).with_columns(self.expires).filter(pl.col(EXPIRES) <= late)
+        rows = rows.with_columns(self.keys).with_columns(self.expires).filter(pl.col(EXPIRES) <= late)
         rows = rows.with_columns(late_by=pl.duration(microseconds=late - pl.col(EXPIRES)))
         rows = rows.drop(EXPIRES, EACH, strict=False)
-        if self.window is None:
-            return rows
-        start = pl.col(START).cast(self.table.schema[START])
-        return rows.with_columns(start).with_columns(self._key_out(END))
+        return rows if self.window is None else rows.with_columns(self._key_out(END))
 
     def _merge(self, partial: pl.DataFrame) -> pl.DataFrame:
         """Merge a batch's groups into state; return their new rows."""
         if not len(partial):
             return partial
-        slots = self.table.find(partial)
-        known = slots >= 0
-        if not known.any():
-            written = partial
-        elif known.all():
-            written = self._pairs(partial, self.table.rows(slots))
-        else:
-            merged = self._pairs(partial.filter(known), self.table.rows(slots[known]))
-            written = pl.concat([merged, partial.filter(~known)])
-            slots = np.concatenate([slots[known], slots[~known]])
+        slots, old = self.table.match(partial)
+        written = partial
+        if len(old) == len(partial):
+            written = self._pairs(partial, old)
+        elif len(old):
+            known, new = np.flatnonzero(slots >= 0), np.flatnonzero(slots < 0)
+            written = pl.concat([self._pairs(taken(partial, known), old), taken(partial, new)])
+            slots = np.concatenate([slots[known], slots[new]])
         self.table.upsert(written, slots)
         return written
 
 
-def _group_keys(node: GroupBy) -> dict[str, pl.Expr]:
+def _group_keys(node: GroupBy) -> list[pl.Expr]:
     """The keys of a group in state: a window by its start, everything together by one constant."""
     if not node.key_columns:
-        return {ALL: pl.lit(0, pl.Int64).alias(ALL)}
-    keys = dict(node.keys)
+        return [pl.lit(0, pl.Int64).alias(ALL)]
     if node.window is None:
-        return keys
-    return {START: node.window.last_start(node.time.to_physical()).alias(START), **keys}
+        return list(node.keys.values())
+    last = node.window.last_start(node.time.to_physical())
+    start = last if node.window.overlap == 1 else pl.col(EACH)
+    return [start.cast(node.key_schema[START]).alias(START), *node.keys.values()]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from streamnb.bins import Bins
 from streamnb.expressions import outcome, plain_column
 from streamnb.folds import Fold, Parts
 from streamnb.plan import Batch, Opening, Step, moved
@@ -36,7 +37,23 @@ class FoldStep(Step):
         finished = [fold.finish() for fold in self.folds]
         self.value_schema = outcome("agg", finished, self.table.schema)
         self.out = [*map(self._key_out, node.key_columns), *finished]
-        self.expires = _expires(node, [*keys, *kept])
+        marks = [(name, mark.shift) for name, mark in node.event_times.items() if name in {*keys, *kept}]
+        self.mark = marks[0] if marks else None
+        self.expires = self._expires()
+
+    def _expires(self) -> pl.Expr:
+        """The watermark that ends a group, from the first of its columns that is event time; null: nothing ends it."""
+        if self.mark is None:
+            return pl.lit(None, pl.Int64).alias(EXPIRES)
+        name, shift = self.mark
+        return (pl.col(name).to_physical() + shift).alias(EXPIRES)
+
+    def _with_expires(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return rows with what ends them, which costs less than by an expression."""
+        if self.mark is None:
+            return rows.hstack([pl.Series(EXPIRES, [None], pl.Int64).new_from_index(0, len(rows))])
+        name, shift = self.mark
+        return rows.hstack([(rows[name].cast(pl.Int64) + shift).alias(EXPIRES)])
 
     def _key_out(self, name: str) -> pl.Expr:
         return pl.col(name)
@@ -44,6 +61,16 @@ class FoldStep(Step):
     def _parts_of(self, rows: pl.DataFrame) -> list[pl.Expr]:
         """Return what aggregates these rows by themselves."""
         return [part for fold in self.folds for part in fold.partial(nulls=fold.may_be_null(rows))]
+
+    def _binned(self, rows: pl.DataFrame, bins: Bins) -> list[pl.Series] | None:
+        """Return the same by counting, None where that cannot be."""
+        found: list[pl.Series] = []
+        for fold in self.folds:
+            parts = None if fold.may_be_null(rows) else fold.binned(rows, bins)
+            if parts is None:
+                return None
+            found += parts
+        return found
 
     def _pairs(self, new: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
         """Merge groups with older ones, row by row."""
@@ -94,15 +121,6 @@ def _later(finish: Callable[[pl.DataFrame], pl.DataFrame], rows: pl.DataFrame) -
     return lambda: finish(rows)
 
 
-def _expires(node: GroupBy, columns: Collection[str]) -> pl.Expr:
-    """The watermark that ends a group, from the first of its columns that is event time; null where nothing ends it."""
-    marks = [(name, mark.shift) for name, mark in node.event_times.items() if name in columns]
-    if not marks:
-        return pl.lit(None, pl.Int64).alias(EXPIRES)
-    name, shift = marks[0]
-    return (pl.col(name).to_physical() + shift).alias(EXPIRES)
-
-
 class Folding:
     """One aggregate of a group_by: its expressions, and the names of its parts in state."""
 
@@ -125,6 +143,12 @@ class Folding:
             parts = self.fold.init(*self.columns, nulls=nulls)
             self._cached[nulls] = [part.alias(self._part(suffix)) for suffix, part in parts.items()]
         return self._cached[nulls]
+
+    def binned(self, rows: pl.DataFrame, bins: Bins) -> list[pl.Series] | None:
+        """Return the parts of rows without nulls, None where only expressions can make them."""
+        columns = rows.select(self.columns).get_columns() if self.columns else []
+        parts = self.fold.binned(bins, *columns)
+        return None if parts is None else [part.alias(self._part(suffix)) for suffix, part in parts.items()]
 
     def merge(self) -> Sequence[pl.Expr]:
         old: Parts = {s: pl.col(f"{n}\0old") for s, n in zip(self.suffixes, self.names, strict=True)}

@@ -43,7 +43,7 @@ def test_a_source_that_breaks_its_promise() -> None:
     source = Countdown()
     source.read = lambda *_: [{"n": "three"}]  # type: ignore[method-assign]
     with pytest.raises(DataError, match=r"read .*Countdown.*: "):
-        sn.stream(source).query().step()
+        sn.stream(source).query(on_bad_record="fail").step()
 
 
 def test_a_source_that_fails_is_asked_again() -> None:

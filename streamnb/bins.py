@@ -1,0 +1,72 @@
+"""Bins: rows grouped by whole numbers that lie close together, by counting instead of hashing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int64]
+_SPARSE = 8
+"""There may be so many bins for every row; beyond, hashing is quicker and smaller."""
+
+
+class Bins:
+    """A bin for every row, out of ``count``. ``first`` are the first rows of the groups, in order."""
+
+    def __init__(self, of: Numbers, count: int) -> None:
+        self.of, self.count = of, count
+
+    @classmethod
+    def by(cls, columns: Sequence[Numbers]) -> Bins | None:
+        """Return the bins of rows by some columns; None where the numbers lie too far apart."""
+        of, count, most = np.zeros(len(columns[0]), np.int64), 1, _SPARSE * len(columns[0])
+        for column in columns:
+            low, high = int(column.min()), int(column.max())
+            count *= high - low + 1
+            if count > most:
+                return None
+            of *= high - low + 1
+            of += column
+            of -= low
+        return cls(of, count)
+
+    @cached_property
+    def first(self) -> Numbers:
+        least = np.full(self.count, len(self.of))
+        np.minimum.at(least, self.of, np.arange(len(self.of)))
+        return np.sort(least[least < len(self.of)])
+
+    @cached_property
+    def groups(self) -> Numbers:
+        """The bins that have rows, in order of their first rows."""
+        return self.of[self.first]
+
+    def sizes(self) -> pl.Series:
+        """Return the number of rows of every group."""
+        return pl.Series(np.bincount(self.of, minlength=self.count)[self.groups].astype(np.int64, copy=False))
+
+    def sums(self, values: pl.Series) -> pl.Series:
+        """Return the sum of every group: of floats in the order of the rows, of whole numbers exactly."""
+        numbers = values.to_numpy()
+        if values.dtype.is_float():
+            return pl.Series(self._weighed(numbers))
+        high, low = self._weighed(numbers >> 32), self._weighed(numbers & 0xFFFFFFFF)
+        return pl.Series((high.astype(np.int64) << 32) + low.astype(np.int64))
+
+    def _weighed(self, numbers: NDArray[np.generic]) -> NDArray[np.float64]:
+        sums: NDArray[Any] = np.bincount(self.of, numbers, self.count)
+        return sums[self.groups]
+
+
+def whole_numbers(column: pl.Series) -> Numbers | None:
+    """Return a column as whole numbers, None where it is not made of them or has nulls."""
+    dtype = column.dtype
+    fits = (dtype.is_integer() and dtype not in {pl.UInt64, pl.Int128, pl.UInt128}) or dtype.is_temporal()
+    if not fits or column.null_count():
+        return None
+    return column.cast(pl.Int64).to_numpy()
