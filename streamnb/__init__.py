@@ -44,6 +44,7 @@ from streamnb.learn.predict import predict
 from streamnb.ops.join import between
 from streamnb.ops.session import session_window
 from streamnb.query import Query
+from streamnb.recovery import recover
 from streamnb.registry import queries
 from streamnb.sources.memory import MemorySource, add
 from streamnb.sql import sql
@@ -128,6 +129,7 @@ __all__ = [
     "predict",
     "quantile",
     "queries",
+    "recover",
     "session_window",
     "simulate",
     "sinks",

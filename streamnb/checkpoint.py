@@ -84,6 +84,10 @@ class Checkpoint:
         self._dead: dict[int, int] = {}  # how many dead letters there were after them
         self.run = ("", 0)  # the query's id, and the number of this run
 
+    def reload(self, tables: Sequence[StateTable], batch_id: int) -> None:
+        """Load tables that have just been opened as they were after a batch."""
+        self.state.load(tables, self.heads(batch_id, len(tables)))
+
     def close(self) -> None:
         """Wait for the snapshot at work, and let go of the folder."""
         self.state.wait()
@@ -110,7 +114,7 @@ class Checkpoint:
         found = self.log.recovered()
         if found is not None:
             self._forget_after(found.done + (found.again is not None), state=found.done)
-            self.state.load(tables, self.heads(found.done, len(tables)))
+            self.reload(tables, found.done)
         return found
 
     # -- one batch
@@ -181,14 +185,7 @@ class Checkpoint:
 
     def dead_letters(self, last: int) -> list[pl.DataFrame]:
         """Return the records set aside up to a batch, a frame a batch."""
-        numbers = [number for number in self._store.numbers("dead_letters") if number <= last]
-        frames = [unpacked(self._store.read(f"dead_letters/{number}"))[1][0] for number in numbers]
-        expected = self.log.read(f"commits/{last}")["dead_letters"] if last >= 0 else 0
-        if sum(map(len, frames)) != expected:
-            raise CheckpointError(
-                f"checkpoint: {self.path} has {sum(map(len, frames))} of {expected} dead letters; restore the others."
-            )
-        return frames
+        return dead_letters_in(self._store, last)
 
     # -- rewinding
 
@@ -303,6 +300,18 @@ class Log:
             start = max((at for at, (n, ending) in enumerate(files) if ending and n <= before), default=0)
             for number, ending in files[:start]:
                 self._store.remove(f"sources/{source}/{number}{ending}")
+
+
+def dead_letters_in(store: Store, last: int) -> list[pl.DataFrame]:
+    """Return the records set aside up to a batch; if some are missing, a CheckpointError."""
+    numbers = [number for number in store.numbers("dead_letters") if number <= last]
+    frames = [unpacked(store.read(f"dead_letters/{number}"))[1][0] for number in numbers]
+    expected = Log(store).read(f"commits/{last}")["dead_letters"] if last >= 0 else 0
+    if sum(map(len, frames)) != expected:
+        raise CheckpointError(
+            f"checkpoint: {store.path} has {sum(map(len, frames))} of {expected} dead letters; restore the others."
+        )
+    return frames
 
 
 def _lock(lock: int, path: Path, let_go: Any) -> None:

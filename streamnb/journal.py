@@ -114,6 +114,12 @@ class Journal:
         self._dead = {batch_id: frame for batch_id, frame in self._dead.items() if batch_id <= to}
         self._begun = None
 
+    def reload(self, tables: Sequence[StateTable], batch_id: int) -> bool:
+        """Load tables that have just been opened as they were after a batch; False if no checkpoint has them."""
+        if self.checkpoint is not None:
+            self.checkpoint.reload(tables, batch_id)
+        return self.checkpoint is not None
+
     def close(self) -> None:
         if self.checkpoint is not None:
             self.checkpoint.close()

@@ -23,7 +23,8 @@ from streamnb.ops.select import Select
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.plan import Batch, Node, Opening, RowWise
 from streamnb.progress import Progress, Trace
-from streamnb.schema import as_rows, polars_schema
+from streamnb.schema import polars_schema
+from streamnb.sources.sift import sifted
 from streamnb.time import Watermark, instant
 
 ROWS = "\0rows"
@@ -121,7 +122,8 @@ def _read(source: Source, start: Any, end: Any) -> pl.DataFrame:
     schema = polars_schema("read", source.schema)
     if start == end:
         return pl.DataFrame(schema=schema)
-    return as_rows(f"read {source!r}", source.read(start, end), schema)
+    rows: pl.DataFrame = sifted(f"read {source!r}", source.read(start, end), schema, "").rows
+    return rows
 
 
 def _ids(count: int, start: int, marked: Ids | None) -> pl.Series:

@@ -257,7 +257,7 @@ class Looking:
         """
         recording = self.recording()
         with self._lock:
-            waiting = self._inputs.read(self._inputs.latest())
+            waiting = self._inputs.read(self._inputs.latest(), [])
         unread = {n: waiting[id(source)] for n, source in enumerate(recording.sources)}
         return why(recording, row, unread)
 
@@ -307,4 +307,4 @@ def _upcoming(plan: Node, inputs: Inputs) -> pl.DataFrame | None:
     if any(node.remembers or node.verb == "map_batches" for node in below):
         return None
     graph = Graph(marks[0], Opening("batch"))
-    return graph.run(inputs.read(inputs.latest()), Batch(pl.DataFrame())).rows
+    return graph.run(inputs.read(inputs.latest(), []), Batch(pl.DataFrame())).rows

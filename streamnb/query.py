@@ -19,26 +19,25 @@ from streamnb.checkpoint import Checkpoint
 from streamnb.compatible import shape
 from streamnb.dead_letters import Aside, letters, too_far_ahead
 from streamnb.delivery import AnySink, Delivery
-from streamnb.errors import DataError, PlanError, QueryError, StoppedError
+from streamnb.errors import DataError, PlanError, QueryError
 from streamnb.graph import Graph
 from streamnb.history import History, Point
 from streamnb.inputs import Inputs, Planned, own_sources
 from streamnb.journal import Journal
-from streamnb.looking import Looking
 from streamnb.optimize import optimize
 from streamnb.outline import outline
 from streamnb.patience import asking
 from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
+from streamnb.playing import TRIGGERS, Playing, interval
 from streamnb.points import reached
 from streamnb.progress import Outline, Progress, Trace
 from streamnb.report import progress_of, trace_of
-from streamnb.time import SECOND, Clock, Duration, SystemClock, Watermark, duration
+from streamnb.retention import Retention
+from streamnb.time import Clock, Duration, SystemClock, Watermark, duration
 
-_TRIGGERS = ("available_now", "once")
 
-
-class Query(Looking):
+class Query(Playing):
     """One running copy of a frame, made by ``frame.query()`` or ``frame.start()``.
 
     All that happens happens in batches, one at a time, whoever asks for them. After a batch that failed or was
@@ -71,7 +70,7 @@ class Query(Looking):
         self._plan, self._optimized = plan, optimize(plan)
         self.name = name or registry.default_name()
         self._mode, self._no_data = output_mode, no_data_batches
-        self._trigger, self._interval = trigger, _interval(trigger)
+        self._trigger, self._interval = trigger, interval(trigger)
         self._clock = clock or SystemClock()
         guard = None if guard_future is None else duration(guard_future, "query: guard_future", months=True)
         self._watermark = Watermark(watermark_policy, single=not multiple_stateful, guard=guard)
@@ -91,6 +90,7 @@ class Query(Looking):
         self._history = History(self._tables, start)
         self._first_id = done + 1
         self._trace: list[Trace] = []
+        self._retention = Retention(self._trace)
         self._progress: list[Progress] = []
         self._lock = threading.RLock()
         self._broken = self._stopped = self._done = False
@@ -125,7 +125,7 @@ class Query(Looking):
         while self._run_towards(targets, now) is not None:
             self._changed()
         self._changed()
-        if self._trigger in _TRIGGERS:
+        if self._trigger in TRIGGERS:
             self.stop()
         return self
 
@@ -137,23 +137,6 @@ class Query(Looking):
             planned = self._again() or self._inputs.plan(targets, whole=self._trigger == "available_now")
             return self._run(planned or self._without_data(now))
 
-    def play(self, every: Duration | None = None) -> Self:
-        """Go on by itself, a step every ``every`` (the trigger's interval, or 200 ms), in a thread of its own.
-
-        Other cells can run meanwhile. When nothing is left to read it keeps looking for more until paused.
-        """
-        with self._lock:
-            self._ready()
-            self._player.play(_seconds(every) if every is not None else self._interval)
-        self._changed()
-        return self
-
-    def pause(self) -> Self:
-        """Stop playing; ``play`` or ``step`` go on from here."""
-        self._player.pause()
-        self._changed()
-        return self
-
     def stop(self) -> Self:
         """End the query; what it did can still be looked at. When this returns, nothing of it runs any more."""
         self._inputs.ended.set()
@@ -162,14 +145,6 @@ class Query(Looking):
         self._journal.close()
         self._changed()
         return self
-
-    def await_termination(self, timeout: Duration | float | None = None) -> bool:
-        """Wait until the query is stopped or has failed; raise what it failed with. False: the time ran out first."""
-        seconds = timeout if timeout is None or isinstance(timeout, int | float) else _seconds(timeout)
-        ended = self._player.ended.wait(seconds)
-        if self._exception is not None:
-            raise self._exception
-        return ended
 
     def rewind(self, to: int) -> Self:
         """Go back to the end of batch ``to`` (-1: the beginning): state, watermark, result, place in the sources.
@@ -185,6 +160,25 @@ class Query(Looking):
                 )
             self._journal.rewind(to)
             self._restore(to)
+        self._changed()
+        return self
+
+    def recover(self) -> Self:
+        """Stand where the last batch ended: what a failed or interrupted batch left half done is thrown away.
+
+        State is read again from the checkpoint, or without one from memory. Every step does this by itself after a
+        failure; here it is by name, to look at the state before going on.
+        """
+        with self._lock:
+            self._alive()
+            last = self._history.last.batch_id
+            self._restore(last)
+            self._broken = True  # until what the disk holds is in place
+            fresh = [table for step in Graph(self._optimized, Opening(self._mode)).steps for table in step.tables]
+            if self._journal.reload(fresh, last):
+                for table, found in zip(self._tables, fresh, strict=True):
+                    table.restore(found.frame())
+            self._broken = False
         self._changed()
         return self
 
@@ -218,6 +212,13 @@ class Query(Looking):
         self._done = planned is None
         if planned is None:
             return None
+        try:
+            return self._batch(planned)
+        except Exception as error:
+            self._exception = error
+            raise
+
+    def _batch(self, planned: Planned) -> Progress:
         self._broken = True  # until it is whole again: an interrupt may come between any two lines
         batch_id = self._history.last.batch_id + 1
         batch = Batch(pl.DataFrame(), id=batch_id, time=self._clock.now() if planned.time is None else planned.time)
@@ -276,6 +277,10 @@ class Query(Looking):
         return Checkpoint(path)
 
     @property
+    def _checkpoint(self) -> Checkpoint | None:
+        return self._journal.checkpoint
+
+    @property
     def checkpoint(self) -> Path | None:
         """The folder that this query goes on from when it is opened again."""
         return self._journal.path
@@ -289,6 +294,7 @@ class Query(Looking):
         self._inputs.commit(planned.offsets)
         self._history.commit(batch.id, dict(planned.offsets), self._graph.snapshot())
         self._broken = False
+        self._retention.added()
         self._journal.settle(batch.id)
 
     def _restore(self, batch_id: int) -> None:
@@ -299,60 +305,9 @@ class Query(Looking):
         self._memory.forget_after(batch_id)
         kept = batch_id + 1 - self._first_id
         del self._trace[kept:], self._progress[kept:]
+        self._retention.removed()
         self._broken = self._done = False
         self._exception = None
-
-    # -- the thread
-
-    def _wait(self, seconds: float) -> bool:
-        """Wait before something is tried again; True if the query was stopped meanwhile."""
-        waiting: Callable[[float], bool] = getattr(self._clock, "wait", self._player.closed.wait)
-        return waiting(seconds)
-
-    def _tick(self) -> None:
-        try:
-            self.run() if self._trigger in _TRIGGERS else self.step()
-        except StoppedError:
-            self._player.pause()
-        except BaseException as error:  # noqa: BLE001  shown by the dashboard and by q.exception
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        """End playing; a SystemExit of a user's function must not end the thread without a word."""
-        if self._stopped:
-            return
-        if not isinstance(error, Exception):
-            said = (
-                f"query {self.name!r}: {type(error).__name__} {error} in the background; take it out of your function."
-            )
-            error, cause = QueryError(said), error
-            error.__cause__ = cause
-        self._exception = error
-        self._player.fail()
-        self._changed()
-
-    def post(self, command: str, **arguments: Any) -> None:
-        """Ask the query's thread for ``"step" | "play" | "pause" | "rewind" | "stop"`` and return at once."""
-        if command == "pause":
-            self.pause()
-            return
-
-        def work() -> None:
-            try:
-                getattr(self, command)(**arguments)
-            except BaseException as error:  # noqa: BLE001  shown by the dashboard and by q.exception
-                self._fail(error)
-
-        self._player.post(work)
-
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` after every change, from any thread; return the way to end that."""
-        self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
-
-    def _changed(self) -> None:
-        for callback in tuple(self._listeners):
-            callback()
 
     def _replaces(self, older: Query | None) -> None:
         if older is not None:
@@ -376,11 +331,3 @@ def collect(plan: Node) -> pd.DataFrame:
 
 def _option(name: str, value: object, way_out: str) -> PlanError:
     return PlanError(f"query: {name}={value!r} is not known; use {way_out}.", code="OPTION_INVALID")
-
-
-def _interval(trigger: Duration | None) -> float:
-    return 0.2 if trigger is None or trigger in _TRIGGERS else _seconds(trigger)
-
-
-def _seconds(value: Duration) -> float:
-    return max(0, duration(value, "play")) / SECOND

@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
-from streamnb.connect import Source
-from streamnb.errors import PlanError, column_not_found
+from streamnb.connect import Sifted, Source
+from streamnb.errors import DataError, PlanError, column_not_found
 from streamnb.schema import as_rows, fit, microseconds, polars_schema
 
 Positions = NDArray[np.int64]
@@ -52,7 +52,10 @@ def _reader(verb: str, table: Any) -> Callable[[], pl.DataFrame]:
 
 def _all_of(verb: str, source: Source, schema: pl.Schema) -> pl.DataFrame:
     end = source.latest()
-    return pl.DataFrame(schema=schema) if end is None else as_rows(verb, source.read(None, end), schema)
+    found = pl.DataFrame(schema=schema) if end is None else source.read(None, end)
+    if isinstance(found, Sifted) and found.bad:
+        raise DataError(f"{verb}: {found.bad[0].offset}: {found.bad[0].reason}; leave that record out of the table.")
+    return as_rows(verb, found.rows if isinstance(found, Sifted) else found, schema)
 
 
 def names_beside(

@@ -235,7 +235,7 @@ class Watermark:
 
     def like(self) -> Watermark:
         """Return a watermark that has seen nothing, with the same settings."""
-        return Watermark(self.policy, single=self.single)
+        return Watermark(self.policy, single=self.single, guard=self.guard)
 
     def add_input(self) -> int:
         """Return the number of a new input; an input without rows counts as 1970."""

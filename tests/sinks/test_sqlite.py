@@ -105,7 +105,7 @@ def test_a_locked_file_is_one_line_and_the_batch_comes_again(tmp_path, monkeypat
     monkeypatch.setattr("streamnb.sinks.sqlite.sqlite3.connect", lambda *a, **k: real(*a, **(k | {"timeout": 0})))
     source = sn.MemorySource({"k": "string"})
     source.add([{"k": "a"}])
-    query = sn.stream(source).query(sink=sn.sinks.SQLite(tmp_path / "db", "t"))
+    query = sn.stream(source).query(sink=sn.sinks.SQLite(tmp_path / "db", "t"), sink_retries=0)
     with closing(real(tmp_path / "db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(sn.QueryError, match=r"sink: SQLite failed on batch 0, 1 rows: .*locked"):
