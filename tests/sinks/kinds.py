@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 import streamnb as sn
 from streamnb.sinks.ledger import Ledger, Verdict
@@ -79,6 +82,36 @@ def wipe_postgres(place: str) -> None:
     ask_postgres(place, "DROP TABLE t, _streamnb_ledger")
 
 
+def delta(place: str, **options: Any) -> Any:
+    return sn.sinks.Delta(place, **options)
+
+
+def read_delta(place: str) -> Rows:
+    return pl.read_delta(place).to_dicts()
+
+
+def redis(place: str, **options: Any) -> Any:
+    url, name = place.split(" ")
+    return sn.sinks.Redis(url, name, **options)
+
+
+def read_redis(place: str) -> Rows:
+    import redis
+
+    url, name = place.split(" ")
+    with redis.Redis.from_url(url, socket_timeout=10) as link:
+        rows = link.hvals(name) if link.type(name) == b"hash" else [e[b"row"] for _, e in link.xrange(name)]
+        return [json.loads(row) for row in rows]
+
+
+def wipe_redis(place: str) -> None:
+    import redis
+
+    url, name = place.split(" ")
+    with redis.Redis.from_url(url, socket_timeout=10) as link:
+        link.delete(name, f"_streamnb:{{{name}}}")
+
+
 class Amnesia(Ledger):
     """Writes whatever comes, as a sink without a ledger does."""
 
@@ -97,6 +130,8 @@ KINDS = {
     "sqlite": Kind(sqlite, read_sqlite, lambda place: Path(place).unlink()),
     "duckdb": Kind(duckdb, read_duckdb, lambda place: Path(place).unlink()),
     "files": Kind(files, read_files, shutil.rmtree, modes=("append", "complete")),
+    "delta": Kind(delta, read_delta, shutil.rmtree),
+    "redis": Kind(redis, read_redis, wipe_redis, server="redis_server"),
     "postgres": Kind(postgres, read_postgres, wipe_postgres, server="postgres_server"),
 }
 MUTANT = "mutant"
