@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing
 
 import polars as pl
 
 from streamnb.errors import QueryError
+from streamnb.patience import still_asked
 from streamnb.points import reached
 from streamnb.sinks.ledger import Ledger, Verdict, digest
 from streamnb.sinks.plain import plain
 from streamnb.sinks.target import STAGE, Target, quoted
+from streamnb.time import SECOND, Duration, duration
 
 _CREATE = """CREATE TABLE IF NOT EXISTS _streamnb_ledger
     (query TEXT PRIMARY KEY, batch INTEGER, epoch INTEGER, digest TEXT)"""
 _LAST = "SELECT batch, epoch, digest FROM _streamnb_ledger WHERE query = ?"
 _NOTE = "INSERT OR REPLACE INTO _streamnb_ledger VALUES (?, ?, ?, ?)"
 _LIMIT = 2**63
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_ATTEMPT = 0.25  # seconds that a call waits for others, deaf to an interrupt
 
 
 class SQLite:
@@ -31,7 +36,8 @@ class SQLite:
 
     The table is made if it is not there; one that is there needs a unique index on the key. Times are written as ISO
     text (with a zone: in UTC), durations as seconds, decimals as text, lists and structs as JSON. NaN is null to
-    SQLite; in a key it is refused, and so is a number of more than 64 bits.
+    SQLite; in a key it is refused, and so is a number of more than 64 bits. While others hold the file, a batch waits
+    for ``timeout``.
     """
 
     def __init__(
@@ -40,7 +46,9 @@ class SQLite:
         table: str,
         key: str | Sequence[str] | None = None,
         version: str | None = None,
+        timeout: Duration = "30 seconds",
     ) -> None:
+        self._seconds = duration(timeout, "SQLite") / SECOND
         self._path, self._target = os.fspath(path), Target.of("SQLite", table, key, version)
         self._ledger = Ledger()
 
@@ -53,7 +61,22 @@ class SQLite:
 
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self.check(mode)
-        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=30)) as db:
+        until = time.monotonic() + self._seconds
+        while not self._is_written(batch_id, rows, mode, last=time.monotonic() >= until):
+            still_asked()
+
+    def _is_written(self, batch_id: int, rows: pl.DataFrame, mode: str, *, last: bool) -> bool:
+        """Try once; False if others hold the file."""
+        try:
+            self._transact(batch_id, rows, mode)
+        except sqlite3.OperationalError as error:
+            if last or error.sqlite_errorcode not in _BUSY:
+                raise
+            return False
+        return True
+
+    def _transact(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
+        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=_ATTEMPT)) as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 self._write(db, batch_id, rows, mode)

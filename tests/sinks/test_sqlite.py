@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 
 import polars as pl
@@ -100,16 +101,31 @@ def test_a_version_without_a_key_is_refused():
         sn.sinks.SQLite("db", "t", version="at")
 
 
-def test_a_locked_file_is_one_line_and_the_batch_comes_again(tmp_path, monkeypatch):
-    real = sqlite3.connect
-    monkeypatch.setattr("streamnb.sinks.sqlite.sqlite3.connect", lambda *a, **k: real(*a, **(k | {"timeout": 0})))
+@pytest.fixture
+def locked(tmp_path):
+    """Return a file that somebody writes."""
+    with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield tmp_path / "db"
+
+
+def test_a_locked_file_is_one_line_and_the_batch_comes_again(tmp_path):
     source = sn.MemorySource({"k": "string"})
     source.add([{"k": "a"}])
-    query = sn.stream(source).query(sink=sn.sinks.SQLite(tmp_path / "db", "t"), sink_retries=0)
-    with closing(real(tmp_path / "db", isolation_level=None)) as other:
+    query = sn.stream(source).query(sink=sn.sinks.SQLite(tmp_path / "db", "t", timeout="1 ms"), sink_retries=0)
+    with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(sn.QueryError, match=r"sink: SQLite failed on batch 0, 1 rows: .*locked"):
             query.step()
-        other.execute("ROLLBACK")
     query.run()
     assert ask(tmp_path / "db") == [("a",)]
+
+
+def test_a_stop_does_not_wait_for_the_file(locked):
+    source = sn.MemorySource({"k": "string"})
+    query = sn.stream(source).query(sink=sn.sinks.SQLite(locked, "t")).play(every="1 ms")
+    source.add([{"k": "a"}])
+    query.await_termination(0.5)
+    started = time.monotonic()
+    query.stop()
+    assert time.monotonic() - started < 1
