@@ -50,9 +50,11 @@ from streamnb.sources.memory import MemorySource, add
 from streamnb.sql import sql
 from streamnb.stateful import ExpiredTimerInfo, StatefulProcessor, StatefulProcessorHandle, TimerValues
 from streamnb.stream import Batches, batches, objects
+from streamnb.suggest import suggest_watermark
 from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
 from streamnb.views.inspectors import late, metrics, plane, state
+from streamnb.what_if import what_if
 from streamnb.windows import window
 
 __version__ = "0.1.0"
@@ -138,8 +140,10 @@ __all__ = [
     "state",
     "std",
     "stream",
+    "suggest_watermark",
     "sum",
     "var",
+    "what_if",
     "when",
     "window",
     "window_time",

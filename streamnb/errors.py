@@ -25,6 +25,7 @@ CODES: dict[str, str] = {
     "KEYS_MISSING": "state of one's own is kept per key",
     "LIMIT_IN_UPDATE": "limit runs in append mode, or on a sorted complete table",
     "MULTIPLE_EVENT_TIMES": "an operator with state goes by one event time",
+    "NOTHING_RECORDED": "what_if runs again what has been read, and nothing has",
     "NO_STATE": "no operator of the query keeps anything that could be shown",
     "OPTION_INVALID": "an argument has a value that is not one of its choices",
     "OUTER_JOIN_WITHOUT_BOUND": "an outer, semi or anti join of two streams needs a time bound",

@@ -104,18 +104,27 @@ class Recording:
         graph = Graph(carried(plan or self.plan), Opening(self.output_mode, self.watermark.like()))
         tables = [table for step in graph.steps for table in step.tables]
         for number, trace in enumerate(self.traces[:until]):
-            graph.run(
-                self._numbered(number, marked), Batch(pl.DataFrame(), id=trace.batch_id, time=instant(trace.time))
-            )
+            graph.run(self.numbered(number, marked), Batch(pl.DataFrame(), id=trace.batch_id, time=instant(trace.time)))
             yield graph
             graph.watermark.advance()
             for table in tables:
                 table.commit()
 
-    def _numbered(self, number: int, marked: Ids | None) -> dict[int, pl.DataFrame]:
+    def whole(self) -> dict[int, pl.DataFrame]:
+        """Return all rows that were read, numbered, by the id of their source."""
+        batches = [self.numbered(number, None) for number in range(len(self.traces))]
+        if not batches:
+            return {
+                id(source): pl.DataFrame(schema={**schema, ROWS: _NUMBERS})
+                for source, schema in zip(self.sources, self.schemas, strict=True)
+            }
+        return {key: pl.concat([batch[key] for batch in batches]) for key in batches[0]}
+
+    def numbered(self, number: int, marked: Ids | None = None) -> dict[int, pl.DataFrame]:
+        """Return the rows of a batch with their numbers, by the id of their source."""
         first = number * len(self.sources)
         pairs = zip(self.sources, self.inputs[number], self.starts[first:], strict=False)
-        return {id(source): rows.with_columns(_ids(len(rows), int(start), marked)) for source, rows, start in pairs}
+        return {id(source): numbered(rows, int(start), marked) for source, rows, start in pairs}
 
 
 def _read(source: Source, start: Any, end: Any) -> pl.DataFrame:
@@ -124,6 +133,11 @@ def _read(source: Source, start: Any, end: Any) -> pl.DataFrame:
         return pl.DataFrame(schema=schema)
     rows: pl.DataFrame = sifted(f"read {source!r}", source.read(start, end), schema, "").rows
     return rows
+
+
+def numbered(rows: pl.DataFrame, start: int, marked: Ids | None = None) -> pl.DataFrame:
+    """Return rows with their numbers from ``start`` on: those of ``marked`` only, or all."""
+    return rows.with_columns(_ids(len(rows), start, marked))
 
 
 def _ids(count: int, start: int, marked: Ids | None) -> pl.Series:

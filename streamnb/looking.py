@@ -29,6 +29,7 @@ from streamnb.progress import Progress, Trace
 from streamnb.report import late_rows, state_rows, timestamp
 from streamnb.sinks.memory import Memory
 from streamnb.time import Clock, Duration
+from streamnb.twin import Twin, compare
 from streamnb.waiting import NoOutput, Situation, why_no_output
 from streamnb.why import Why, why
 
@@ -72,6 +73,11 @@ class Looking:
         if self._done:
             return "done"
         return "playing" if self._player.playing else "idle"
+
+    @property
+    def plan(self) -> Node:
+        """The plan as it was written."""
+        return self._plan
 
     @property
     def playing(self) -> bool:
@@ -204,6 +210,10 @@ class Looking:
         states = self._kept(before), self._kept(after)
         results = self._result_at(before), self._result_at(after)
         return difference((before, after), states, results, self._optimized)
+
+    def compare_with_batch(self) -> Twin:
+        """Compare the result with one batch over all that was read so far: every difference, each with its cause."""
+        return compare(self.recording())
 
     @property
     def watermarks(self) -> pd.DataFrame:
