@@ -33,7 +33,7 @@ from streamnb.aggregates import (
     var,
 )
 from streamnb.connect import Sink, Source
-from streamnb.connectors import from_kafka
+from streamnb.connectors import from_generator, from_kafka, from_mqtt, from_sse, from_tcp, from_websocket
 from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, PlanError, QueryError, StreamnbError
 from streamnb.expressions import window_time
 from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, from_streamz, stream
@@ -47,6 +47,7 @@ from streamnb.query import Query
 from streamnb.recovery import recover
 from streamnb.registry import queries
 from streamnb.sources.memory import MemorySource, add
+from streamnb.sources.spool import Spool
 from streamnb.sql import sql
 from streamnb.stateful import ExpiredTimerInfo, StatefulProcessor, StatefulProcessorHandle, TimerValues
 from streamnb.stream import Batches, batches, objects
@@ -92,6 +93,7 @@ __all__ = [
     "QueryError",
     "Sink",
     "Source",
+    "Spool",
     "StatefulProcessor",
     "StatefulProcessorHandle",
     "StreamFrame",
@@ -112,10 +114,15 @@ __all__ = [
     "data",
     "first",
     "from_files",
+    "from_generator",
     "from_kafka",
+    "from_mqtt",
     "from_pandas",
     "from_rate",
+    "from_sse",
     "from_streamz",
+    "from_tcp",
+    "from_websocket",
     "hint",
     "last",
     "late",

@@ -8,7 +8,7 @@ from typing import ParamSpec
 
 from streamnb.connect import Source
 from streamnb.frame import StreamFrame, stream
-from streamnb.sources import kafka
+from streamnb.sources import generator, kafka, mqtt, sse, tcp, websocket
 
 Options = ParamSpec("Options")
 
@@ -24,4 +24,9 @@ def _framed(make: Callable[Options, Source]) -> Callable[Options, StreamFrame]:
     return framed
 
 
+from_generator = _framed(generator.from_generator)
 from_kafka = _framed(kafka.from_kafka)
+from_mqtt = _framed(mqtt.from_mqtt)
+from_sse = _framed(sse.from_sse)
+from_tcp = _framed(tcp.from_tcp)
+from_websocket = _framed(websocket.from_websocket)

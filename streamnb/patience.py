@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from streamnb.errors import LibraryMissingError, StoppedError
 
@@ -70,6 +71,9 @@ class Retry:
     def __init__(self) -> None:
         self.seconds = 0.125
 
+    def reset(self) -> None:
+        self.seconds = 0.125
+
     def next(self) -> float:
         self.seconds = min(10.0, 2 * self.seconds)
         return self.seconds
@@ -89,3 +93,16 @@ def masked(text: object, secrets: Iterable[str | None]) -> str:
     for secret in secrets:
         line = line.replace(secret, "•••") if secret else line
     return line
+
+
+def shown(url: str) -> str:
+    """Return an address without what may be secret in it: name, password and query."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+
+
+def secrets_of(url: str, headers: Mapping[str, str] | None = None) -> tuple[str | None, ...]:
+    """Return what an error of a library must not repeat."""
+    parts = urlsplit(url)
+    return (parts.password, unquote(parts.password or ""), parts.query, *(headers or {}).values())

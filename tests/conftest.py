@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from tests.servers.kafka_mock import MockKafka
+    from tests.servers.mosquitto import Mosquitto
     from tests.servers.postgres import Postgres
     from tests.servers.redis import Redis
 
@@ -41,3 +43,15 @@ def redis_server() -> Iterator[Redis]:
     server = start_redis()
     yield server
     server.remove()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    from tests.servers import programs
+    from tests.servers.mosquitto import Mosquitto
+
+    program = programs.find("mosquitto") or pytest.skip(programs.missing("mosquitto"))
+    server = Mosquitto(program, tmp_path)
+    server.start()
+    yield server
+    server.stop()

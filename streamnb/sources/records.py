@@ -65,6 +65,11 @@ def simple_format(verb: str, name: str, schema: Schema | None) -> Format:
     raise one_of(verb, "format", name, ("json", "text", "raw"))
 
 
+def format_of(verb: str, name: str, schema: Schema | None) -> Format | None:
+    """Return the format of a name; None for JSON of which the columns are to be guessed."""
+    return None if name == "json" and schema is None else simple_format(verb, name, schema)
+
+
 def decoded(payload: bytes, where: str) -> str:
     """Return UTF-8 bytes as text; a DataError that names the place if they are not."""
     try:

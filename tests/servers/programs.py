@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-PACKAGES = {"redis-server": "redis-server"}
+PACKAGES = {"redis-server": "redis-server", "mosquitto": "mosquitto", "nats-server": "nats-server"}
 """The Debian package of each program."""
 
 
