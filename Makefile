@@ -1,16 +1,18 @@
-# make lab opens the course; make test runs everything; make lint, make bench, make fuzz SEEDS=…, make clean.
+# make lab opens the course; make test runs everything; make lint, make bench, make faults KILLS=…, make fuzz SEEDS=…,
+# make clean.
 
 PYTHON ?= python3
 VENV ?= .venv
 LAB_ARGS ?=
 SEEDS ?= 100-400
 BENCH_ARGS ?=
+KILLS ?= 1000
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: lab test lint bench fuzz clean
+.PHONY: lab test lint bench faults fuzz clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.lab
@@ -29,6 +31,10 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev | $(VENV)/rivals
 	RIVALS_PYTHON=$(VENV)/rivals/bin/python $(BIN)/python -m tests.bench.run $(BENCH_ARGS)
+
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults $(KILLS)
+	$(BIN)/python -m tests.sinks.kills
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz $(SEEDS)
