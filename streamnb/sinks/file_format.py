@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from streamnb.errors import QueryError
-from streamnb.sinks.plain import plain
+from streamnb.sinks.plain import is_simple, leaves, plain
 
 _AT = "%Y-%m-%d %H:%M:%S%.f"
 
@@ -44,7 +43,7 @@ class Format(enum.Enum):
 
     def _refuse(self, rows: pl.DataFrame) -> None:
         for name, dtype in rows.schema.items():
-            if dtype.is_nested() and self is Format.json and all(map(_is_simple, _leaves(dtype))):
+            if dtype.is_nested() and self is Format.json and all(map(is_simple, leaves(dtype))):
                 continue
             if dtype.is_nested() or dtype in (pl.Binary, pl.Duration, pl.Object, pl.Int128):
                 raise QueryError(
@@ -55,17 +54,6 @@ class Format(enum.Enum):
 def format_of(name: str) -> Format:
     """Return the format of a file by its suffix."""
     return Format(name.rpartition(".")[2])
-
-
-def _leaves(dtype: Any) -> list[pl.DataType]:
-    if isinstance(dtype, pl.Struct):
-        return [leaf for part in dtype.fields for leaf in _leaves(part.dtype)]
-    inner = getattr(dtype, "inner", None)
-    return [dtype] if inner is None else _leaves(inner)
-
-
-def _is_simple(dtype: pl.DataType) -> bool:
-    return dtype.is_numeric() or dtype in (pl.String, pl.Boolean)
 
 
 def _written(dtype: pl.DataType) -> pl.DataType:

@@ -11,7 +11,7 @@ import polars as pl
 from streamnb.errors import PlanError, QueryError, column_not_found
 from streamnb.patience import GLANCE, library, masked, still_asked
 from streamnb.points import reached
-from streamnb.sinks.plain import as_json
+from streamnb.sinks.plain import as_json, json_rows, plain
 from streamnb.sinks.row_ids import row_ids
 from streamnb.time import SECOND, Duration, duration
 
@@ -92,9 +92,9 @@ class Kafka:
     def _send(self, producer: Any, batch_id: int, rows: pl.DataFrame) -> None:
         until = time.monotonic() + self._seconds
         failed: list[Any] = []
-        ids = row_ids(rows, f"{self._query}/{batch_id}")
-        for row, id in zip(rows.iter_rows(named=True), ids, strict=True):
-            self._produce(producer, row, {ID: id, BATCH: str(batch_id)}, failed, until)
+        texts, ids = json_rows("Kafka", rows), row_ids(rows, f"{self._query}/{batch_id}")
+        for text, key, id in zip(texts, self._keys(rows), ids, strict=True):
+            self._produce(producer, (text.encode(), key), {ID: id, BATCH: str(batch_id)}, failed, until)
         reached("sink.rows")
         while len(producer) and not failed:
             self._wait(producer, until)
@@ -102,7 +102,12 @@ class Kafka:
             raise self._failure(failed[0])
 
     def _produce(
-        self, producer: Any, row: Mapping[str, Any], headers: Mapping[str, str], failed: list[Any], until: float
+        self,
+        producer: Any,
+        value_and_key: tuple[bytes, bytes | None],
+        headers: Mapping[str, str],
+        failed: list[Any],
+        until: float,
     ) -> None:
         def answered(error: Any, _: Any) -> None:
             if error is not None:
@@ -110,9 +115,7 @@ class Kafka:
 
         while True:
             try:
-                producer.produce(
-                    self._topic, as_json(row).encode(), self._key_of(row), headers=dict(headers), on_delivery=answered
-                )
+                producer.produce(self._topic, *value_and_key, headers=dict(headers), on_delivery=answered)
             except BufferError:
                 self._wait(producer, until)
             except self._kafka.KafkaException as error:
@@ -127,12 +130,10 @@ class Kafka:
             why = self._trouble or "no reason given"
             raise TimeoutError(f"{self._servers} took no more than a part of a batch in {self._seconds:g} s: {why}")
 
-    def _key_of(self, row: Mapping[str, Any]) -> bytes | None:
-        values = [row[name] for name in self._key]
-        if all(value is None for value in values):
-            return None
-        value = values[0] if len(values) == 1 else values
-        return value.encode() if isinstance(value, str) else as_json(value).encode()
+    def _keys(self, rows: pl.DataFrame) -> list[bytes | None]:
+        if not self._key:
+            return [None] * len(rows)
+        return [_as_key(values) for values in plain("Kafka", rows.select(self._key)).rows()]
 
     def _failure(self, error: Any) -> Exception:
         said = self._said(error.str())
@@ -143,6 +144,13 @@ class Kafka:
         if error.code() in {self._kafka.KafkaError.UNKNOWN_TOPIC_OR_PART, self._kafka.KafkaError._UNKNOWN_TOPIC}:  # noqa: SLF001  its name
             return QueryError(f"Kafka: {self._servers} has no topic {self._topic!r}; make it first.")
         return ConnectionError(f"{self._servers}: {said}")
+
+
+def _as_key(values: Sequence[Any]) -> bytes | None:
+    if all(value is None for value in values):
+        return None
+    value = values[0] if len(values) == 1 else values
+    return value.encode() if isinstance(value, str) else as_json(value).encode()
 
 
 def _secrets(config: Mapping[str, Any]) -> list[str]:

@@ -42,6 +42,11 @@ class Ledger:
             raise QueryError(f"sink: run {epoch} of this query writes here now, and this is run {self.epoch}; stop it.")
         if batch_id == last and rows == digest_there:
             return Verdict.SKIP
+        if batch_id == last:
+            raise QueryError(
+                f"sink: it holds batch {last} with other rows than it is given; the query or its source changed in the "
+                "middle of a batch: go back to what they were, or start on a new checkpoint."
+            )
         if batch_id != last + 1:
             raise QueryError(
                 f"sink: it holds batches up to {last} and is given batch {batch_id}; "

@@ -45,9 +45,34 @@ def _is_worded(dtype: pl.DataType) -> bool:
     return dtype in (pl.Date, pl.Null, pl.Categorical, pl.Enum) or dtype.is_decimal()
 
 
+def json_rows(sink: str, rows: pl.DataFrame) -> list[str]:
+    """Return every row as a JSON object of its plain values; bytes are in base64, NaN and infinity are null."""
+    flat = plain(sink, rows).with_columns(pl.col(pl.Binary).bin.encode("base64"))
+    nested = [column for column in rows if column.dtype.is_nested()]
+    if all(is_simple(leaf) for column in nested for leaf in leaves(column.dtype)):
+        names = flat.columns
+        return flat.with_columns(nested).select(pl.struct(names).struct.json_encode()).to_series().to_list()
+    kept = {column.name: column.to_list() for column in nested}
+    each = [{**row, **{name: values[n] for name, values in kept.items()}} for n, row in enumerate(flat.to_dicts())]
+    return [as_json(row) for row in each]
+
+
+def leaves(dtype: Any) -> list[pl.DataType]:
+    """Return the types at the bottom of lists and structs."""
+    if isinstance(dtype, pl.Struct):
+        return [leaf for part in dtype.fields for leaf in leaves(part.dtype)]
+    inner = getattr(dtype, "inner", None)
+    return [dtype] if inner is None else leaves(inner)
+
+
+def is_simple(dtype: pl.DataType) -> bool:
+    """Tell whether JSON says a type as it is."""
+    return (dtype.is_numeric() and not dtype.is_decimal()) or dtype in (pl.String, pl.Boolean)
+
+
 def as_json(value: Any) -> str:
     """Return a value as JSON: times as ISO text, bytes in base64, decimals as text, NaN and infinity as null."""
-    return json.dumps(_jsonable(value), ensure_ascii=False)
+    return json.dumps(_jsonable(value), ensure_ascii=False, separators=(",", ":"))
 
 
 def _jsonable(value: Any) -> Any:

@@ -13,7 +13,7 @@ from streamnb.errors import PlanError, QueryError
 from streamnb.patience import library, masked, patiently
 from streamnb.points import reached
 from streamnb.sinks.ledger import Ledger, Verdict, digest
-from streamnb.sinks.plain import as_json
+from streamnb.sinks.plain import as_json, json_rows, plain
 from streamnb.sinks.target import Target
 from streamnb.time import SECOND, Duration, duration
 
@@ -121,10 +121,12 @@ class Redis:
                     return
 
     def _rows(self, rows: pl.DataFrame) -> Iterator[list[Any]]:
-        """Give field, row and version of every row; the last two as JSON writes them."""
+        """Give field, row and version of every row, as JSON has them."""
         key, version = self._target.key, self._target.version
-        for row in rows.iter_rows(named=True):
-            values = [row[name] for name in key]
-            field = as_json(values[0] if len(values) == 1 else values) if key else None
-            entry = [field, as_json(row)]
-            yield entry if version is None else [*entry, json.loads(as_json(row[version]))]
+        texts, flat = json_rows("Redis", rows), plain("Redis", rows)
+        fields = (
+            [as_json(values[0] if len(key) == 1 else values) for values in flat.select(key).rows()] if key else None
+        )
+        versions = None if version is None else flat[version].to_list()
+        for n, text in enumerate(texts):
+            yield [fields and fields[n], text, *([versions[n]] if versions else [])]

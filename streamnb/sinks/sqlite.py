@@ -116,13 +116,17 @@ class SQLite:
             )
 
     def _merge(self, db: sqlite3.Connection, rows: pl.DataFrame) -> None:
-        names = ", ".join(map(quoted, rows.columns))
-        db.execute(f"CREATE TEMP TABLE {STAGE} AS SELECT {names} FROM {quoted(self._target.table)} WHERE 0")  # noqa: S608  names are quoted
-        db.executemany(f"INSERT INTO {STAGE} VALUES ({', '.join('?' * rows.width)})", rows.iter_rows())  # noqa: S608  no names
-        update = self._target.update(rows.columns, "IS") if self._target.key else None
-        if update is not None:
-            db.execute(update)
-        db.execute(self._target.insert(rows.columns, "IS"))
+        names, table = ", ".join(map(quoted, rows.columns)), quoted(self._target.table)
+        into = f"{table} ({names})"
+        if self._target.key:
+            db.execute(f"CREATE TEMP TABLE {STAGE} AS SELECT {names} FROM {table} WHERE 0")  # noqa: S608  names are quoted
+            into = STAGE
+        db.executemany(f"INSERT INTO {into} VALUES ({', '.join('?' * rows.width)})", rows.iter_rows())  # noqa: S608  names are quoted
+        if self._target.key:
+            update = self._target.update(rows.columns, "IS")
+            if update is not None:
+                db.execute(update)
+            db.execute(self._target.insert(rows.columns, "IS"))
 
     def _refuse_what_does_not_fit(self, rows: pl.DataFrame) -> None:
         for column in rows:

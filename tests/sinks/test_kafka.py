@@ -60,7 +60,7 @@ def test_every_row_is_a_message_of_json_with_its_key(topic):
 def test_a_key_of_null_is_none_and_a_key_of_two_is_json(topic):
     data = pl.DataFrame({"a": [None, "x"], "b": [None, 1]})
     sn.sinks.Kafka("t", topic.bootstrap, key=["a", "b"]).write_polars(0, data, "append")
-    assert {message.key() for message in messages(topic, 2)} == {None, b'["x", 1]'}
+    assert {message.key() for message in messages(topic, 2)} == {None, b'["x",1]'}
 
 
 def test_ids_are_the_same_when_a_batch_comes_again_in_another_order(topic):

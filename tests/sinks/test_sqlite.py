@@ -43,8 +43,8 @@ def test_odd_values_come_back_as_sqlite_can_say_them(tmp_path):
         "inf": float("-inf"),
         "zero": -0.0,
         "yes": 1,
-        "list": '["a", null]',
-        "struct": '{"x": 1, "y": [0.5]}',
+        "list": '["a",null]',
+        "struct": '{"x":1,"y":[0.5]}',
         "nothing": None,
         "kind": "low",
     }
