@@ -39,7 +39,9 @@ class Bins:
     def first(self) -> Numbers:
         least = np.full(self.count, len(self.of))
         np.minimum.at(least, self.of, np.arange(len(self.of)))
-        return np.sort(least[least < len(self.of)])
+        if 4 * self.count < len(self.of):
+            return np.sort(least[least < len(self.of)])
+        return np.flatnonzero(least[self.of] == np.arange(len(self.of)))
 
     @cached_property
     def groups(self) -> Numbers:

@@ -9,90 +9,107 @@ Hashes = NDArray[np.uint64]
 Slots = NDArray[np.int64]
 
 EMPTY, GONE = np.uint64(0), np.uint64(1)
-_FIRST = np.uint64(2)
-"""The least hash that is stored; less stands for a place without one."""
+_HALF, _TAG = np.uint64(32), np.uint64(1 << 32)
+_SLOT = np.uint64((1 << 32) - 1)
 _ROOM = 64
 """How many places there are behind the last home. The very last place stays empty."""
 
 
 class HashIndex:
-    """Open addressing with linear probing, in two NumPy arrays at most half full, with some room behind the last home.
+    """Open addressing with linear probing in one NumPy array, at most half full.
 
-    A call costs what its hashes cost, whatever the index holds; growing is paid for by the inserts before it.
+    The upper bits of a hash say where its home is. A place holds one word: the lower half of a hash, then its slot. So
+    one look at memory tells both, and two hashes are taken for one if their homes are near and their lower halves the
+    same, which is seldom. A call costs what its hashes cost, whatever the index holds; growing is paid for by the
+    inserts before it.
     """
 
     def __init__(self) -> None:
+        self._hash_of = np.empty(0, np.uint64)
         self._clear(4, -1)
 
     def _clear(self, bits: int, last: int) -> None:
         """Make 2**bits homes, and room behind them; ``last`` is the last place that is to be taken."""
         self._shift, self._used = np.uint64(64 - bits), 0
         self._most = 1 << (bits - 1)
-        size = max((1 << bits) + _ROOM, last + 2)
-        self._hashes, self._slots = np.zeros(size, np.uint64), np.zeros(size, np.int32)
+        self._words = np.zeros(max((1 << bits) + _ROOM, last + 2), np.uint64)
 
     def find(self, hashes: Hashes) -> Slots:
         """Return the slot of every hash, -1 where there is none."""
-        hashes = np.maximum(hashes, _FIRST)
-        at = self._home(hashes)
-        there = self._hashes[at]
-        hit = there == hashes
-        slots = np.where(hit, self._slots[at], np.int64(-1))
-        todo = np.flatnonzero(~hit & (there != EMPTY))
+        tags, at = _tags(hashes), self._home(hashes)
+        there = self._words[at]
+        miss = (there ^ tags) >= _TAG
+        slots: Slots = (there & _SLOT).view(np.int64)
+        slots[miss] = -1
+        todo = np.flatnonzero(miss & (there != EMPTY))
         at = at[todo] + 1
         while len(todo):
-            there = self._hashes[at]
-            hit = there == hashes[todo]
-            slots[todo[hit]] = self._slots[at[hit]]
-            go = ~hit & (there != EMPTY)
+            there = self._words[at]
+            miss = (there ^ tags[todo]) >= _TAG
+            slots[todo[~miss]] = (there[~miss] & _SLOT).view(np.int64)
+            go = miss & (there != EMPTY)
             todo, at = todo[go], at[go] + 1
         return slots
 
     def insert(self, hashes: Hashes, slots: Slots) -> bool:
-        """Add hashes that are not there yet; False if two of them are the same: then the index is of no use."""
-        hashes = np.maximum(hashes, _FIRST)
+        """Add hashes that are not there yet; False if two look the same: then the index is of no use."""
+        self._note(hashes, slots)
         if self._used + len(hashes) > self._most:
-            return self._rebuild(hashes, slots)
-        self._used += len(hashes)
-        todo, at = np.arange(len(hashes)), self._home(hashes)
-        while len(todo):
-            mine, own = hashes[todo], slots[todo]
-            free = self._hashes[at] < _FIRST
-            self._hashes[at[free]], self._slots[at[free]] = mine[free], own[free]
-            lost = np.flatnonzero(~free | (self._slots[at] != own))
-            todo, at = todo[lost], at[lost]
-            if (self._hashes[at] == mine[lost]).any():
+            return self._rebuild(slots)
+        words, at = _tags(hashes) | slots.view(np.uint64), self._home(hashes)
+        while len(words):
+            there = self._words[at]
+            free = there < _TAG
+            self._words[at[free]] = words[free]
+            now = self._words[at]
+            lost = now != words
+            self._used += int(np.count_nonzero((there == EMPTY) & ~lost))
+            words, at = words[lost], at[lost] + 1
+            if ((now[lost] ^ words) < _TAG).any():
                 return False
-            at += 1
-            if len(at) and at.max() >= len(self._hashes) - 1:
-                return self._rebuild(hashes[todo], slots[todo])
+            if len(at) and at.max() >= len(self._words) - 1:
+                return self._rebuild((words & _SLOT).view(np.int64))
         return True
 
-    def remove(self, hashes: Hashes, slots: Slots) -> None:
-        """Forget hashes that are there, each with its slot."""
-        hashes = np.maximum(hashes, _FIRST)
-        todo, at = np.arange(len(hashes)), self._home(hashes)
-        while len(todo):
-            hit = (self._hashes[at] == hashes[todo]) & (self._slots[at] == slots[todo])
-            self._hashes[at[hit]] = GONE
-            todo, at = todo[~hit], at[~hit] + 1
+    def remove(self, slots: Slots) -> None:
+        """Forget the hashes of some slots, which are there."""
+        hashes = self._hash_of[slots]
+        words, at = _tags(hashes) | slots.view(np.uint64), self._home(hashes)
+        while len(words):
+            miss = self._words[at] != words
+            found = at[~miss]
+            last = self._words[found + 1] == EMPTY  # nothing lies behind these: nobody has to look past them
+            self._words[found] = np.where(last, EMPTY, GONE)
+            self._used -= int(np.count_nonzero(last))
+            words, at = words[miss], at[miss] + 1
 
     @property
     def nbytes(self) -> int:
-        return self._hashes.nbytes + self._slots.nbytes
+        return self._words.nbytes + self._hash_of.nbytes
 
     def _home(self, hashes: Hashes) -> Slots:
         return (hashes >> self._shift).view(np.int64)
 
-    def _rebuild(self, more: Hashes, slots: Slots) -> bool:
+    def _note(self, hashes: Hashes, slots: Slots) -> None:
+        needed = int(slots.max(initial=-1)) + 1
+        if needed > len(self._hash_of):
+            self._hash_of = np.resize(self._hash_of, max(needed, 2 * len(self._hash_of)))
+        self._hash_of[slots] = hashes
+
+    def _rebuild(self, more: Slots) -> bool:
         """Place all hashes anew, a quarter full: in order, each at its home or behind the one before."""
-        live = np.flatnonzero(self._hashes >= _FIRST)
-        hashes = np.concatenate([self._hashes[live], more])
-        slots = np.concatenate([self._slots[live], slots])
+        held = self._words[self._words >= _TAG]
+        slots = np.concatenate([(held & _SLOT).view(np.int64), more])
+        hashes = self._hash_of[slots]
         order = np.argsort(hashes)
         hashes, slots, count = hashes[order], slots[order], np.arange(len(order))
         bits = max(4, (4 * len(order) - 1).bit_length())
         at = np.maximum.accumulate((hashes >> np.uint64(64 - bits)).view(np.int64) - count) + count
         self._clear(bits, int(at[-1]))
-        self._hashes[at], self._slots[at], self._used = hashes, slots, len(order)
+        self._words[at], self._used = _tags(hashes) | slots.view(np.uint64), len(order)
         return bool((hashes[1:] != hashes[:-1]).all())
+
+
+def _tags(hashes: Hashes) -> Hashes:
+    tags: Hashes = np.maximum(hashes << _HALF, _TAG)
+    return tags

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -15,7 +14,6 @@ from streamnb.hash_index import Hashes, HashIndex, Slots
 EXPIRES = "__expires"
 """The column of a state table with the watermark that ends a row (microseconds; null: never)."""
 
-Number = TypeVar("Number", np.int64, np.uint64)
 FOREVER = np.iinfo(np.int64).max
 _PART_RATIO, _MOST_PARTS = 4, 8
 
@@ -49,9 +47,8 @@ class StateTable:
         self._parts: list[pl.DataFrame] = []
         self._live = self._size = 0
         self._row_of = np.empty(0, np.int64)
-        self._hash_of = np.empty(0, np.uint64)
         self._ends_at = np.empty(0, np.int64)
-        self._free = np.empty(0, np.int64)
+        self._free: list[Slots] = []
         self._calendar: list[tuple[NDArray[np.int64], Slots]] = []
         self._upserted: list[pl.DataFrame] = []
         self._removed: list[pl.DataFrame] = []
@@ -129,7 +126,6 @@ class StateTable:
         """Index new keys; False if two of them share a hash."""
         hashes = self._hash(rows)
         self._live += len(rows)
-        self._hash_of[slots] = hashes
         return self._index.insert(hashes, slots)
 
     def evict(self, watermark: int) -> pl.DataFrame:
@@ -153,8 +149,14 @@ class StateTable:
         order = np.argsort(ends, kind="stable")
         ends, slots = ends[order], slots[order]
         still = np.flatnonzero((self._ends_at[slots] == ends) & (self._row_of[slots] >= 0))
-        still = still[_first_of_each(slots[still])]
+        still = still[self._first_of_each(slots[still])]
         return ends[still], slots[still]
+
+    def _first_of_each(self, slots: Slots) -> NDArray[np.int64]:
+        """Return where each slot stands first: a freed slot may stand twice in the calendar."""
+        places, first = np.arange(len(slots)), np.empty(len(self._row_of), np.int64)
+        first[slots[::-1]] = places[::-1]  # of places with one slot the last one written stays
+        return np.flatnonzero(first[slots] == places)
 
     def _cut(self, run: int, watermark: int) -> tuple[NDArray[np.int64], Slots]:
         ends, slots = self._calendar[run]
@@ -167,9 +169,9 @@ class StateTable:
         if not len(slots):
             return self._frame.clear()
         gone = self.rows(slots)
-        self._index.remove(self._hash_of[slots], slots)
+        self._index.remove(slots)
         self._row_of[slots], self._ends_at[slots] = -1, FOREVER
-        self._free = np.concatenate([self._free, slots])
+        self._free.append(slots)
         self._live -= len(slots)
         self._removed.append(gone)
         self._sweep()
@@ -204,7 +206,7 @@ class StateTable:
     @property
     def nbytes(self) -> int:
         """Bytes held for rows, index and calendar, dead versions included."""
-        arrays = self._row_of.nbytes + self._hash_of.nbytes + self._ends_at.nbytes + self._index.nbytes
+        arrays = self._row_of.nbytes + self._ends_at.nbytes + self._index.nbytes
         calendar = sum(ends.nbytes + slots.nbytes for ends, slots in self._calendar)
         return int(self._frame.estimated_size()) + arrays + calendar
 
@@ -215,17 +217,21 @@ class StateTable:
 
     def _take(self, count: int) -> Slots:
         """Return free slots, new ones where needed."""
-        reused, self._free = self._free[:count], self._free[count:]
-        if len(reused) == count:
-            return reused
-        old = len(self._row_of)
-        needed = old + count - len(reused)
+        taken, old = [], len(self._row_of)
+        while count and self._free:
+            free = self._free.pop()
+            taken.append(free[:count])
+            if len(free) > count:
+                self._free.append(free[count:])
+            count -= len(taken[-1])
+        if not count:
+            return np.concatenate(taken)
+        needed = old + count
         grown = max(needed, 2 * old, 16)
         self._row_of = _grown(self._row_of, grown, -1)
-        self._hash_of = _grown(self._hash_of, grown, 0)
         self._ends_at = _grown(self._ends_at, grown, FOREVER)
-        self._free = np.concatenate([self._free, np.arange(needed, grown)])
-        return np.concatenate([reused, np.arange(old, needed)])
+        self._free.append(np.arange(needed, grown))
+        return np.concatenate([*taken, np.arange(old, needed)])
 
     def _append(self, rows: pl.DataFrame) -> None:
         """Add a part. Parts stay few: small ones at the end are joined, so that each is several times the next."""
@@ -258,8 +264,9 @@ class StateTable:
         dead = self._size - self._live
         if dead <= self._live or (dead <= self._live + 1024 and self._frame.estimated_size() < 2**20):
             return
-        live = np.flatnonzero(self._row_of >= 0)
-        live = live[np.argsort(self._row_of[live])]
+        live, slot_of = np.flatnonzero(self._row_of >= 0), np.full(self._size, -1)
+        slot_of[self._row_of[live]] = live
+        live = slot_of[slot_of >= 0]
         kept = self.rows(live).rechunk()
         self._row_of[live] = np.arange(len(live))
         self._parts, self._frame, self._size = [kept], kept, len(kept)
@@ -282,13 +289,7 @@ def _sorted(ends: NDArray[np.int64], slots: Slots) -> tuple[NDArray[np.int64], S
     return ends[order], slots[order]
 
 
-def _first_of_each(slots: Slots) -> NDArray[np.int64]:
-    """Return where each slot stands first: a freed slot may stand twice in the calendar."""
-    _, first = np.unique(slots, return_index=True)
-    return np.sort(first)
-
-
-def _grown(values: NDArray[Number], size: int, fill: int) -> NDArray[Number]:
+def _grown(values: NDArray[np.int64], size: int, fill: int) -> NDArray[np.int64]:
     grown = np.full(size, fill, values.dtype)
     grown[: len(values)] = values
     return grown
