@@ -34,6 +34,10 @@ CODES: dict[str, str] = {
     "SESSION_WITHOUT_KEY": "a session window needs another grouping key beside it",
     "SORT_WITHOUT_COMPLETE": "sort orders a complete table above an aggregation",
     "SOURCE_MISSING": "a query needs at least one streaming source",
+    "SPARK_SOURCE": "a source of this kernel has no equal on Spark, or the stream given for it does not fit",
+    "SPARK_STATE_STORE": "transform_with_state needs RocksDB on Spark",
+    "SPARK_TIME_ZONE": "the Spark session tells times in another zone than the query",
+    "SPARK_UNSUPPORTED": "something that runs here and has no equal on Spark",
     "SQL_AMBIGUOUS": "a column of SQL is in two tables",
     "SQL_SYNTAX": "SQL that cannot be read",
     "SQL_TABLE_UNKNOWN": "SQL names a table that is not given",
@@ -81,6 +85,10 @@ class CheckpointError(StreamnbError):
 
 class CheckpointMismatchError(CheckpointError, PlanError):
     """A query that cannot go on from a checkpoint: other sources, keys or aggregates."""
+
+
+class MissingError(StreamnbError, ImportError):
+    """Something that must be installed first; the message says how."""
 
 
 class QueryError(StreamnbError):

@@ -31,6 +31,8 @@ from streamnb.query import Query, collect
 from streamnb.sources.files import MAX_BYTES, Files
 from streamnb.sources.rate import Rate
 from streamnb.sources.replay import Replay
+from streamnb.spark.script import to_pyspark_source
+from streamnb.spark.verbs import start_on, to_pyspark
 from streamnb.stream import StreamzSource, to_streamz
 from streamnb.time import Clock, Duration
 
@@ -76,6 +78,9 @@ class StreamFrame:
     with_window = with_window
     group_by = group_by
     to_streamz = to_streamz
+    to_pyspark = to_pyspark
+    to_pyspark_source = to_pyspark_source
+    start_on = start_on
 
     @property
     def schema(self) -> nw.Schema:

@@ -19,7 +19,7 @@ class ForeachBatch:
     """
 
     def __init__(self, fn: Callable[[pd.DataFrame, int], object]) -> None:
-        self._fn = fn
+        self.fn = fn
 
     def write(self, batch_id: int, rows: pd.DataFrame, mode: str) -> None:
-        self._fn(rows, batch_id)
+        self.fn(rows, batch_id)

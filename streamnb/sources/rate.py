@@ -23,16 +23,16 @@ class Rate:
                 f"from_rate: rows_per_second={rows_per_second!r} gives none; give more than 0.",
                 code="OPTION_INVALID",
             )
-        self._gap = SECOND / rows_per_second
+        self.gap = SECOND / rows_per_second
         self._clock = clock or SystemClock()
         self._start = self._clock.now()
 
     def latest(self) -> int:
-        return int((self._clock.now() - self._start) / self._gap)
+        return int((self._clock.now() - self._start) / self.gap)
 
     def read(self, start: int | None, end: int) -> pl.DataFrame:
         value = pl.int_range(start or 0, end, eager=True, dtype=pl.Int64)
-        at = (self._start + (value + 1) * self._gap).cast(pl.Int64).cast(pl.Datetime("us"))
+        at = (self._start + (value + 1) * self.gap).cast(pl.Int64).cast(pl.Datetime("us"))
         return pl.DataFrame({"timestamp": at, "value": value})
 
     def commit(self, end: int) -> None:
@@ -43,4 +43,4 @@ class Rate:
         return Unit(end) if end > (start or 0) else None
 
     def __repr__(self) -> str:
-        return f"Rate({SECOND / self._gap:g} rows/s)"
+        return f"Rate({SECOND / self.gap:g} rows/s)"

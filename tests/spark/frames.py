@@ -21,6 +21,19 @@ _SAME_NAME |= {"split", "size", "coalesce", "current_timestamp"}
 LEFT_OUT = {"transform_with_state", "except", "intersect", "sample"}
 
 
+class Raw:
+    """The queries of one case, said to Spark without a word of ours; ``inputs`` are streams and tables by name."""
+
+    def __init__(self, spark: Any, case: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+        self.inputs = inputs
+
+    def frame(self, tree: Mapping[str, Any]) -> Any:
+        return frame(tree, self.inputs)
+
+    def cells(self, row: list[Any]) -> list[Any]:
+        return row
+
+
 def can_run(node: Any) -> bool:
     """Tell whether this oracle knows every verb of a query."""
     if isinstance(node, Mapping):

@@ -12,8 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.spark.frames import frame
+import streamnb as sn
+from streamnb.spark.session import PROVIDER, ROCKS
+from tests.spark.frames import Raw
+from tests.spark.moved import Moved
 
+Way = type[Raw] | type[Moved]
 Step = dict[str, Any]
 _OPERATORS = {"stateStoreSave": "aggregate", "sessionWindowStateStoreSaveExec": "session_aggregate"}
 _CONF = {
@@ -21,7 +25,9 @@ _CONF = {
     "multiple_watermark_policy": "spark.sql.streaming.multipleWatermarkPolicy",
     "allow_multiple_stateful": "spark.sql.streaming.statefulOperator.allowMultiple",
     "session_timezone": "spark.sql.session.timeZone",
+    "state_provider": PROVIDER,
 }
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108  checkpoints are many small files
 _SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -67,13 +73,16 @@ class Oracle:
         streaming = self.jvm.org.apache.spark.sql.execution.streaming
         self.memory_stream = getattr(getattr(streaming.runtime, "MemoryStream$"), "MODULE$")
 
-    def run(self, case: Mapping[str, Any]) -> list[Step]:
-        """Return, for every step of a case, the batches that Spark ran; ``{"error": …}`` at a step that it refused."""
+    def run(self, case: Mapping[str, Any], way: Way = Moved) -> list[Step]:
+        """Return, for every step of a case, the batches that Spark ran; ``{"error": …}`` at a step that it refused.
+
+        ``way`` says how the query gets there: through our own ``to_pyspark``, or by ``Raw``, which knows nothing of it.
+        """
         before = {name: self.spark.conf.get(name) for name in _CONF.values()}
-        folder = tempfile.mkdtemp(prefix="streamnb-oracle-")
+        folder = tempfile.mkdtemp(prefix="streamnb-oracle-", dir=MEMORY)
         try:
             self.configure(_spark_conf(case))
-            return _Play(self, case, folder).run()
+            return _Play(self, case, folder, way).run()
         finally:
             self.configure(before)
             shutil.rmtree(folder, ignore_errors=True)
@@ -113,7 +122,9 @@ class Oracle:
 
 
 def _spark_conf(case: Mapping[str, Any]) -> dict[str, str]:
-    conf = case.get("conf", {})
+    conf = dict(case.get("conf", {}))
+    if "transform_with_state" in json.dumps(case.get("query", {})):
+        conf["state_provider"] = ROCKS
     return {_CONF[name]: _text(conf[name]) for name in _CONF if name in conf}
 
 
@@ -133,7 +144,7 @@ def _ddl(schema: Sequence[Sequence[str]]) -> str:
 class _Play:
     """One case on one checkpoint folder."""
 
-    def __init__(self, oracle: Oracle, case: Mapping[str, Any], folder: str) -> None:
+    def __init__(self, oracle: Oracle, case: Mapping[str, Any], folder: str, way: Way) -> None:
         self.oracle, self.case, self.folder = oracle, case, folder
         self.streams: dict[str, Any] = {}
         self.inputs: dict[str, Any] = {}
@@ -143,6 +154,7 @@ class _Play:
             else:
                 self.inputs[name] = oracle.static(source["schema"], source["rows"])
         self.query: Any = None
+        self.way = way(oracle.spark, case, self.inputs)
 
     def run(self) -> list[Step]:
         from pyspark.errors import PySparkException
@@ -152,7 +164,7 @@ class _Play:
             self._open(self.case["query"], self.oracle.sink())
             for step in self.case["steps"]:
                 done.append({"batches": self._step(step)})  # noqa: PERF401  what ran before an error counts
-        except PySparkException as error:
+        except (PySparkException, sn.StreamnbError) as error:
             done.append({"error": str(error)})
         finally:
             self._close()
@@ -160,7 +172,7 @@ class _Play:
 
     def _open(self, tree: Mapping[str, Any], sink: Any) -> None:
         self.tree, self.out, self.seen = tree, sink, 0
-        self.df = frame(tree, self.inputs)
+        self.df = self.way.frame(tree)
         self.wrapper = self.oracle.start(self.df, sink, self.case["output_mode"], self.folder)
         self.query = self.wrapper.streamingQuery()
         self.wrapper.processAllAvailable()
@@ -213,7 +225,10 @@ class _Play:
         held = batches.get(self.out)
         types = [f.dataType for f in self.df.schema.fields]
         every = [held.apply(i) for i in range(held.size())]
-        return {b.batchId(): [[cell(row.get(n), t) for n, t in enumerate(types)] for row in b.data()] for b in every}
+        return {
+            b.batchId(): [self.way.cells([cell(r.get(n), t) for n, t in enumerate(types)]) for r in b.data()]
+            for b in every
+        }
 
 
 def _batch(progress: Mapping[str, Any], rows: list[list[Any]] | None) -> Step:
