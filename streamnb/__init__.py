@@ -54,7 +54,7 @@ from streamnb.stream import Batches, batches, objects
 from streamnb.suggest import suggest_watermark
 from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
-from streamnb.views.inspectors import late, metrics, plane, state
+from streamnb.views.inspectors import joins, late, metrics, modes, plan, plane, state, windows
 from streamnb.what_if import what_if
 from streamnb.windows import window
 
@@ -124,6 +124,7 @@ __all__ = [
     "from_tcp",
     "from_websocket",
     "hint",
+    "joins",
     "last",
     "late",
     "lit",
@@ -133,7 +134,9 @@ __all__ = [
     "metrics",
     "min",
     "min_by",
+    "modes",
     "objects",
+    "plan",
     "plane",
     "predict",
     "quantile",
@@ -154,4 +157,5 @@ __all__ = [
     "when",
     "window",
     "window_time",
+    "windows",
 ]

@@ -299,6 +299,11 @@ class Looking:
             watermark, sources = self._graph.watermark, tuple(self._inputs.sources)
             return Recording(self._optimized, self._mode, watermark, sources, tuple(self._trace), tuple(self._progress))
 
+    @property
+    def plans(self) -> tuple[Node, Node]:
+        """The plan as it was written, and the one that runs."""
+        return self._plan, self._optimized
+
     def explain(self) -> str:
         """Return the plan as text, and the one that runs where that differs."""
         return explain(self._plan, self._optimized)

@@ -26,6 +26,7 @@ from streamnb.ops.unmark import Unmark
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.ops.with_window import WithWindow
 from streamnb.plan import Node
+from streamnb.rewrites import rule
 
 
 def optimize(plan: Node) -> Node:
@@ -45,6 +46,7 @@ def _filters_placed(plan: Node) -> Node:
     return no_time_no_window(plan) if isinstance(plan, GroupBy) else no_match_no_row(plan)
 
 
+@rule("a filter goes below what it does not depend on")
 def filter_down(plan: Filter) -> Node:
     """Move a filter below a verb that it does not depend on, as Spark does.
 
@@ -117,6 +119,7 @@ def _unrenamed(node: Join) -> set[str]:
     return {name for name, beside in node.right_names.items() if name == beside}
 
 
+@rule("a row without a time ends in no window, so it goes first")
 def no_time_no_window(plan: GroupBy) -> Node:
     """Leave out rows without a time before they come to a join below a window, as Spark does: they end in no window."""
     name = None if plan.time_key is None else plain_column(plan.time)
@@ -130,6 +133,7 @@ def no_time_no_window(plan: GroupBy) -> Node:
 # -- joins
 
 
+@rule("a row that can match nothing goes before the join")
 def no_match_no_row(plan: Node) -> Node:
     """Leave out the rows that a join cannot match and would not give out unmatched, as Spark does.
 
@@ -179,6 +183,7 @@ def outer_to_inner(plan: Filter) -> Node:
 # -- event time
 
 
+@rule("an event time that nothing reads marks nothing")
 def unread_times_mark_nothing(plan: Node, read: set[str]) -> Node:
     """Forget that a column is event time, below an operator, where nothing above reads it, as Spark drops it there.
 

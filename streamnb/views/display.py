@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 from IPython import get_ipython
 
 from streamnb.views.dashboard import Dashboard
+from streamnb.views.joins import Joins
 from streamnb.views.late import Late
 from streamnb.views.metrics import Metrics
+from streamnb.views.modes import Modes
+from streamnb.views.plan import Plan
+from streamnb.views.poster import Poster, Subject
 from streamnb.views.state import State
 from streamnb.views.still import put
 
@@ -16,12 +20,12 @@ if TYPE_CHECKING:
     from streamnb.progress import Playable
     from streamnb.views.view import View
 
-VIEWS: tuple[type[View], ...] = (State, Late, Metrics)
+VIEWS: tuple[type[View], ...] = (State, Late, Joins, Plan, Metrics)
 """The tabs of a dashboard beside the plane."""
 PLANE = "plane"
 
 _open: dict[tuple[str, ...], Dashboard] = {}
-_cells: dict[str, tuple[str, list[Dashboard]]] = {}
+_cells: dict[str, tuple[str, list[Dashboard | Poster]]] = {}
 
 
 def show(query: Playable, names: tuple[str, ...] = ()) -> None:
@@ -35,6 +39,17 @@ def show(query: Playable, names: tuple[str, ...] = ()) -> None:
     dashboard.show()
 
 
+def show_poster(subject: Subject) -> None:
+    """Display a sheet that follows no query; where there can be no widgets, its title."""
+    cell = _running_cell()
+    if cell is None:
+        put({"text/plain": subject.sheet().title})
+        return
+    poster = Poster(subject)
+    _settle(poster, *cell)
+    poster.show()
+
+
 def dashboard_of(query: Playable, names: tuple[str, ...] = ()) -> Dashboard:
     """Return the open dashboard of ``query`` with all views, or only some; one of a namesake of the query is closed."""
     key = (query.name, *names)
@@ -43,7 +58,8 @@ def dashboard_of(query: Playable, names: tuple[str, ...] = ()) -> Dashboard:
         found.close()
         found = None
     if found is None:
-        wanted = [view for view in VIEWS if (view.name in names if names else view.fits(query))]
+        every: tuple[type[View], ...] = (*VIEWS, Modes)
+        wanted = [view for view in every if (view.name in names if names else view.fits(query))]
         found = _open[key] = Dashboard(query, wanted, plane=not names or PLANE in names)
     return found
 
@@ -58,7 +74,7 @@ def _running_cell() -> tuple[str, str] | None:
     return request.get("metadata", {}).get("cellId") or run, run
 
 
-def _settle(dashboard: Dashboard, cell: str, run: str) -> None:
+def _settle(dashboard: Dashboard | Poster, cell: str, run: str) -> None:
     """Note that ``dashboard`` stands in ``cell``; close those of an earlier run that stand nowhere else."""
     last_run, before = _cells.get(cell, (run, []))
     here = [*(before if last_run == run else []), dashboard]

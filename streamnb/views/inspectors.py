@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamnb.frame import StreamFrame
     from streamnb.progress import Playable
+    from streamnb.time import Duration
+    from streamnb.views.poster import Subject
 
 
 class Inspector:
@@ -21,6 +24,21 @@ class Inspector:
 
     def __repr__(self) -> str:
         return f"{' and '.join(self.names)} of {self.query!r}"
+
+
+class Exhibit:
+    """A sheet that follows no query; the value of a cell shows it. It holds no widget until then."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+
+    def _ipython_display_(self) -> None:
+        from streamnb.views.display import show_poster
+
+        show_poster(self.subject)
+
+    def __repr__(self) -> str:
+        return self.subject.sheet().title
 
 
 def plane(query: Playable) -> Inspector:
@@ -47,3 +65,55 @@ def late(query: Playable) -> Inspector:
 def metrics(query: Playable) -> Inspector:
     """Show rows, speed, time, lag and state by batch, and which input holds the watermark back."""
     return Inspector(query, "metrics")
+
+
+def plan(query_or_frame: Playable | StreamFrame) -> Inspector | Exhibit:
+    """Show the plan as written and as it runs, side by side, with the rule that made each difference.
+
+    Of a query every operator tells its rows in and out, late rows, keys in state and milliseconds, batch by batch.
+    """
+    node = getattr(query_or_frame, "node", None)
+    if node is None:
+        return Inspector(query_or_frame, "plan")  # type: ignore[arg-type]
+    from streamnb.views.plan import WrittenPlan
+
+    return Exhibit(WrittenPlan(node))
+
+
+def modes(frame: StreamFrame) -> Inspector:
+    """Show one frame under append, update and complete, stepped together: what each writes to the sink, and when.
+
+    It opens a query for each mode that the frame may have, over the same input, and says why where one is refused.
+    """
+    from streamnb.views.together import Together
+
+    return Inspector(Together(frame), "modes")
+
+
+def windows(
+    size: Duration = "10 minutes",
+    slide: Duration | None = None,
+    gap: Duration | None = None,
+    *,
+    times: Any = None,
+    column: str | None = None,
+    start: Duration = "0s",
+) -> Exhibit:
+    """Show which tumbling, sliding and session windows some times fall into; marks and lengths can be pulled.
+
+    Parameters
+    ----------
+    size, slide, gap
+        The length of windows, how often a sliding one starts (half the size, if not given), and the pause that ends a
+        session (a third of the size).
+    times
+        Datetimes, or a table with a ``column`` of them; of more than 200 the first. Without it a few made-up ones.
+    """  # fmt: skip
+    from streamnb.views.window_shapes import WindowShapes, shapes_of
+
+    return Exhibit(WindowShapes(shapes_of(size, slide, gap, start, times=times, column=column)))
+
+
+def joins(query: Playable) -> Inspector:
+    """Show what both sides of a join of streams hold, until when, and which rows have met."""
+    return Inspector(query, "joins")

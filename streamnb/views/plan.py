@@ -1,0 +1,211 @@
+"""Plan: the query as written and as it runs, side by side, with what each operator did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from streamnb.plan import Node
+from streamnb.progress import Playable, Trace
+from streamnb.views.chart import big
+from streamnb.views.plan_nodes import Box, Counter, Difference, boxes, counters, differences
+from streamnb.views.shapes import Column, Figure, Grid, Part, Row, Shape, Sheet, dot, line, rect, table, text
+from streamnb.views.view import View
+
+_HIGH, _GAP, _TOP = 58, 30, 34
+_LETTER = 6.6
+
+
+def plan_sheet(
+    written: Sequence[Box],
+    runs: Sequence[Box],
+    found: Sequence[Difference],
+    work: Mapping[int, Counter],
+    batch: int | None,
+) -> Sheet:
+    """Lay out a plan as written and as it runs; ``work`` is by the number of the operator that runs."""
+    number = len(runs)
+    title = f"{number} operator{'' if number == 1 else 's'} run, "
+    title += (
+        f"{len(found)} of them not where {'it was' if len(found) == 1 else 'they were'} written."
+        if found
+        else "as they are written."
+    )
+    parts: list[Part] = [figure(written, runs, found, work)]
+    if found:
+        parts.append(_rules(runs, found))
+    of = f" Numbers are those of batch {batch}; hover for all batches." if batch is not None else ""
+    lead = (
+        "Rows flow downward. A box with a bar on its left keeps state; "
+        f"a hatched one is a function that the planner cannot look inside.{of}"
+    )
+    said = "; ".join(f"{box.number} {box.verb} {box.words}".strip() for box in runs)
+    return Sheet(title, tuple(parts), f"{title} {said}", lead)
+
+
+def figure(
+    written: Sequence[Box], runs: Sequence[Box], found: Sequence[Difference], work: Mapping[int, Counter]
+) -> Figure:
+    """Draw one tree where both plans are the same, else two, with lines between what was moved."""
+    deepest = max(box.row for box in (*written, *runs)) + 1
+    height = _TOP + deepest * (_HIGH + _GAP)
+    shapes: list[Shape] = []
+    right = (0.0, 760.0)
+    if found:
+        left, right = (0.0, 350.0), (400.0, 360.0)
+        shapes += [text(2, 16, "as written", "ink", 13, bold=True), *_tree(written, left, {}, {})]
+    marks = {difference.number: n for n, difference in enumerate(found, 1)}
+    shapes += [text(right[0] + 2, 16, "as it runs", "ink", 13, bold=True), *_tree(runs, right, work, marks)]
+    if found:
+        shapes += _moves(written, runs, found, left, right)
+    rows = [_told(box, work.get(box.number)) for box in runs]
+    heads = ("number", "operator", "rows in", "rows out", "late", "keys", "ms")
+    return Figure(_said(runs), height, tuple(shapes), table("Operators, all batches so far", heads, rows))
+
+
+def _said(runs: Sequence[Box]) -> str:
+    return "The plan that runs: " + ", then ".join(f"{box.verb} {box.words}".strip() for box in runs)
+
+
+def _told(box: Box, did: Counter | None) -> tuple[Any, ...]:
+    name = f"{box.verb} {box.words}".strip()
+    if did is None:
+        return box.number, name, None, None, None, None, None
+    return box.number, name, did.all_in, did.all_out, did.all_late, did.state, round(did.all_ms, 1)
+
+
+def _tree(
+    found: Sequence[Box], span: tuple[float, float], work: Mapping[int, Counter], marks: Mapping[int, int]
+) -> list[Shape]:
+    places = {box.number: _place(box, found, span) for box in found}
+    shapes: list[Shape] = []
+    for box in found:
+        for number in box.inputs:
+            shapes += _edge(places[number], places[box.number], found[number - 1], work.get(number))
+    for box in found:
+        shapes += _box(box, places[box.number], work.get(box.number), marks.get(box.number))
+    return shapes
+
+
+def _place(box: Box, found: Sequence[Box], span: tuple[float, float]) -> tuple[float, float, float]:
+    """Return left, top and width of a box."""
+    leaves = sum(not b.inputs for b in found)
+    width = min(340.0, span[1] / leaves - 12)
+    middle = span[0] + box.column * span[1] if leaves > 1 else span[0] + width / 2 + 2
+    return middle - width / 2, _TOP + box.row * (_HIGH + _GAP), width
+
+
+def _edge(
+    above: tuple[float, float, float], below: tuple[float, float, float], box: Box, did: Counter | None
+) -> list[Shape]:
+    x0, y0 = above[0] + above[2] / 2, above[1] + _HIGH
+    x1, y1 = below[0] + below[2] / 2, below[1]
+    width = 1.2 if did is None else 1.2 + 1.6 * math.log10(1 + did.rows_out)
+    columns = f"{box.columns} column{'' if box.columns == 1 else 's'}"
+    words = columns if did is None else f"{big(did.rows_out)} row{'' if did.rows_out == 1 else 's'} × {columns}"
+    x, y = (x0 + x1) / 2 + 8, (y0 + y1) / 2 + 4
+    return [line([(x0, y0), (x1, y1)], "muted", round(width, 1)), text(x, y, words, "muted", 11.5)]
+
+
+def _box(box: Box, place: tuple[float, float, float], did: Counter | None, mark: int | None) -> list[Shape]:
+    x, y, width = place
+    tip = f"{box.number} {box.verb} {box.words}".strip() + (f"\n{_all(did)}" if did else "")
+    shapes = [rect(x, y, width, _HIGH, "strip", line="second" if mark else "muted", stroke=1.8 if mark else 1, r=5,
+                   hatch="muted" if box.opaque else None, tip=tip)]  # fmt: skip
+    if box.keeps:
+        shapes.append(rect(x, y, 5, _HIGH, "ontime", r=2, tip=tip))
+    room = int((width - 24) / _LETTER)
+    shapes.append(text(x + 14, y + 19, box.verb, "ink", 13, bold=True))
+    shapes.append(text(x + 14, y + 35, _cut(box.words, room), "muted", 12, tip=tip))
+    if did is not None:
+        shapes.append(
+            text(x + 14, y + 51, _cut(_now(did), room), "ontime_text" if not did.late else "dropped_text", 12)
+        )
+    if mark:
+        shapes += [
+            dot(x + width - 14, y + 14, 9, "second"),
+            text(x + width - 14, y + 18, str(mark), "ground", 12, anchor="middle", bold=True),
+        ]
+    return shapes
+
+
+def _cut(words: str, room: int) -> str:
+    return words if len(words) <= room else words[: max(room - 1, 1)] + "…"
+
+
+def _now(did: Counter) -> str:
+    late = f", {did.late:,} late" if did.late else ""
+    state = f", {big(did.state)} keys" if did.state is not None else ""
+    return f"{big(did.rows_in)} → {big(did.rows_out)} rows{late}{state}, {did.ms:.1f} ms"
+
+
+def _all(did: Counter) -> str:
+    return f"all batches: {did.all_in:,} → {did.all_out:,} rows, {did.all_late:,} late, {did.all_ms:,.1f} ms"
+
+
+def _moves(
+    written: Sequence[Box], runs: Sequence[Box], found: Sequence[Difference], left: tuple[float, float],
+    right: tuple[float, float],
+) -> list[Shape]:  # fmt: skip
+    shapes: list[Shape] = []
+    for difference in found:
+        if difference.written is not None:
+            x0, y0, width = _place(written[difference.written - 1], written, left)
+            x1, y1, _ = _place(runs[difference.number - 1], runs, right)
+            start, end = (x0 + width, y0 + _HIGH / 2), (x1, y1 + _HIGH / 2)
+            shapes.append(line([start, (start[0] + 14, start[1]), (end[0] - 14, end[1]), end], "second", 1.6, "5 3"))
+    return shapes
+
+
+def _rules(runs: Sequence[Box], found: Sequence[Difference]) -> Grid:
+    rows = []
+    for n, difference in enumerate(found, 1):
+        box = runs[difference.number - 1]
+        rows.append(Row((str(n), difference.rule, difference.what, f"{box.verb} {box.words}".strip())))
+    columns = (Column(""), Column("rule"), Column("so this is"), Column("operator"))
+    return Grid("What the planner changed, and by which rule", columns, tuple(rows))
+
+
+class Plan(View):
+    """The plan of a query, with the work of the batch looked at."""
+
+    name = "plan"
+
+    def __init__(self, query: Playable) -> None:
+        super().__init__(query)
+        written, runs = query.plans  # type: ignore[attr-defined]  # a Query
+        self.written, self.runs, self.found = boxes(written), boxes(runs), differences(written)
+        self._verbs = {box.number: box.verb for box in self.runs}
+        self._known: list[tuple[Trace, dict[int, Counter]]] = []
+
+    def sheet(self, at: int) -> Sheet:
+        """Lay out the plan with the numbers up to a batch."""
+        work = self._work(list(self.query.trace), at)
+        batch = self.query.trace[at].batch_id if at >= 0 else None
+        return plan_sheet(self.written, self.runs, self.found, work, batch)
+
+    def _work(self, traces: Sequence[Trace], at: int) -> dict[int, Counter]:
+        known = self._known
+        same = sum(1 for (trace, _), now in zip(known, traces, strict=False) if trace is now)
+        del known[same:]
+        for trace in traces[len(known) : at + 1]:
+            before = known[-1][1] if known else {}
+            known.append((trace, counters([trace], before, self._verbs)))
+        return known[at][1] if at >= 0 else {}
+
+
+class WrittenPlan:
+    """The plan of a frame that does not run."""
+
+    def __init__(self, plan: Node) -> None:
+        from streamnb.optimize import optimize
+
+        self.written, self.runs, self.found = boxes(plan), boxes(optimize(plan)), differences(plan)
+
+    def sheet(self) -> Sheet:
+        """Lay out the plan."""
+        return plan_sheet(self.written, self.runs, self.found, {}, None)
+
+    def hear(self, name: str, value: Any) -> None:
+        """Nothing can be chosen here."""

@@ -1,0 +1,168 @@
+"""Together: one frame under several output modes, stepped as one query."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from streamnb.errors import PlanError
+from streamnb.player import Player
+from streamnb.time import SECOND, duration
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from streamnb.frame import StreamFrame
+    from streamnb.progress import Outline, Progress, Trace
+    from streamnb.query import Query
+
+MODES = ("append", "update", "complete")
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One step of all: what each mode did (modes that had nothing to do are left out), and where each then stood."""
+
+    traces: Mapping[str, Trace]
+    progress: Mapping[str, Progress]
+    stood: Mapping[str, int]
+
+
+class Together:
+    """Queries of one frame under every output mode that it may have; ``refused`` says why not, for the others.
+
+    They read the same input, unit by unit: what a round reads, all of them read. Shows itself as one query does.
+    """
+
+    def __init__(self, frame: StreamFrame) -> None:
+        self.queries: dict[str, Query] = {}
+        self.refused: dict[str, str] = {}
+        for mode in MODES:
+            try:
+                self.queries[mode] = frame.query(mode)
+            except PlanError as error:
+                self.refused[mode] = str(error)
+        if not self.queries:
+            raise PlanError(f"modes: no output mode fits; {self.refused['append']}", code="OPTION_INVALID")
+        first = next(iter(self.queries.values()))
+        self.name: str = first.name
+        self.outline: Outline = first.outline
+        self.rounds: list[Round] = []
+        self.exception: BaseException | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
+        self._stopped = self._done = False
+        self._player = Player(self.name, self._tick)
+
+    @property
+    def trace(self) -> list[Trace]:
+        """One trace a round: that of the first mode that did something in it."""
+        return [next(iter(r.traces.values())) for r in list(self.rounds)]
+
+    @property
+    def progress(self) -> list[Progress]:
+        """One progress a round, as ``trace``."""
+        return [next(iter(r.progress.values())) for r in list(self.rounds)]
+
+    @property
+    def playing(self) -> bool:
+        """Whether it steps by itself."""
+        return self._player.playing
+
+    @property
+    def status(self) -> str:
+        """As that of a query."""
+        if self.exception is not None:
+            return "failed"
+        if self._stopped:
+            return "stopped"
+        return "done" if self._done else "playing" if self.playing else "idle"
+
+    def step(self) -> bool:
+        """Step every query once; return whether any of them did something."""
+        with self._lock:
+            done = {mode: query.step() for mode, query in self.queries.items()}
+            progress = {mode: told for mode, told in done.items() if told is not None}
+            self._done = not progress
+            if progress:
+                traces = {mode: self.queries[mode].trace[-1] for mode in progress}
+                stood = {mode: q.trace[-1].batch_id if q.trace else -1 for mode, q in self.queries.items()}
+                self.rounds.append(Round(traces, progress, stood))
+        self._changed()
+        return bool(progress)
+
+    def rewind(self, to: int) -> None:
+        """Go back to the end of the round whose batch is ``to``."""
+        with self._lock:
+            at = next(n for n, trace in enumerate(self.trace) if trace.batch_id == to)
+            for mode, query in self.queries.items():
+                query.rewind(self.rounds[at].stood[mode])
+            del self.rounds[at + 1 :]
+            self._done = False
+        self._changed()
+
+    def play(self, every: str = "500ms") -> None:
+        """Step by itself."""
+        self._player.play(duration(every, "play") / SECOND)
+        self._changed()
+
+    def pause(self) -> None:
+        """Stop stepping by itself."""
+        self._player.pause()
+        self._changed()
+
+    def stop(self) -> None:
+        """End the queries."""
+        self._player.close()
+        for query in self.queries.values():
+            query.stop()
+        self._stopped = True
+        self._changed()
+
+    def _tick(self) -> None:
+        try:
+            self.step()
+        except Exception as error:  # noqa: BLE001  shown where a query's own would be
+            self.exception = error
+            self._player.fail()
+            self._changed()
+
+    def post(self, command: str, **arguments: Any) -> None:
+        """Ask for a command and return at once."""
+
+        def work() -> None:
+            try:
+                self.exception = None
+                getattr(self, command)(**arguments)
+            except Exception as error:  # noqa: BLE001  shown where a query's own would be
+                self.exception = error
+                self._changed()
+
+        if command == "pause":
+            self.pause()
+        else:
+            self._player.post(work)
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` after every change; return the way to end that."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+    def _changed(self) -> None:
+        for callback in tuple(self._listeners):
+            callback()
+
+    def result_at(self, batch_id: int) -> pd.DataFrame:
+        """Return the result of the first mode."""
+        return next(iter(self.queries.values())).result_at(batch_id)
+
+    def state_at(self, batch_id: int) -> pd.DataFrame:
+        """Return the state of the first mode."""
+        return next(iter(self.queries.values())).state_at(batch_id)
+
+    def upcoming(self) -> pl.DataFrame | None:
+        """Return the rows not read yet."""
+        return next(iter(self.queries.values())).upcoming()
