@@ -75,6 +75,12 @@ class _UntriedError(Exception):
     """The answer is the one that the notebook came with."""
 
 
+def played(frame: StreamFrame, mode: str = "append") -> Query:
+    """Return a query of a frame that has run over all there is, and is stopped."""
+    with frame.query(output_mode=mode, name="the check's") as query:
+        return query.run()
+
+
 def judge(exercise: Exercise, answer: Any) -> Verdict:
     """Try an answer on every world of its exercise."""
     if _untried(answer):
@@ -114,8 +120,7 @@ def _given(exercise: Exercise, answer: Any, world: World) -> Any:
 def _plain(found: Any, mode: str) -> Any:
     """Return a frame's or a query's result as a table; anything else as it is."""
     if isinstance(found, StreamFrame):
-        with found.query(output_mode=mode, name="the check's") as query:
-            return query.run().result
+        return played(found, mode).result
     return found.result if isinstance(found, Query) else found
 
 

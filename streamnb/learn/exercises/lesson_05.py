@@ -9,7 +9,7 @@ import pandas as pd
 from streamnb.aggregates import count
 from streamnb.frame import StreamFrame
 from streamnb.learn import chaos, simulate
-from streamnb.learn.exercise import Exercise, World, Wrong
+from streamnb.learn.exercise import Exercise, World, Wrong, played
 from streamnb.ops.session import session_window
 from streamnb.windows import window
 
@@ -38,9 +38,7 @@ def _within(delay: str) -> Callable[[StreamFrame], StreamFrame]:
 def _grows(once: Callable[[StreamFrame], StreamFrame]) -> str | None:
     """Say so if the state at its largest holds half of the ids or more."""
     clicks = _clicks(11)
-    with once(clicks).query(name="the check's") as query:
-        query.run()
-        held = max(sum(step.num_rows_total for step in p.state_operators) for p in query.progress)
+    held = max(sum(step.num_rows_total for step in p.state_operators) for p in played(once(clicks)).progress)
     ids = clicks.collect()["id"].nunique()
     return f"the state holds {held} of {ids} ids at its largest; let a time end them" if held >= ids / 2 else None
 

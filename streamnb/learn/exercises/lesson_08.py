@@ -9,7 +9,7 @@ import pandas as pd
 from streamnb import data, from_pandas, window
 from streamnb.aggregates import count
 from streamnb.frame import StreamFrame
-from streamnb.learn.exercise import Exercise, World, Wrong
+from streamnb.learn.exercise import Exercise, World, Wrong, played
 
 
 def _worlds() -> Sequence[World]:
@@ -36,7 +36,7 @@ def _batch(past: pd.DataFrame) -> pd.DataFrame:
 
 
 def _streamed(live: StreamFrame) -> pd.DataFrame:
-    return _report(live).query(output_mode="update", name="the check's").run().result
+    return played(_report(live), "update").result
 
 
 def _added(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
