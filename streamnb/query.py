@@ -215,7 +215,7 @@ class Query(Playing):
         try:
             return self._batch(planned)
         except Exception as error:
-            self._exception = error
+            self._exception = None if self._stopped else error
             raise
 
     def _batch(self, planned: Planned) -> Progress:
