@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 
 import streamnb as sn
 
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Polars drops some of them
 INTERRUPTS = 100
 """So many real signals for each way to run."""
 
@@ -26,25 +27,27 @@ class Alarm:
     """A signal that comes after a random time, and interrupts as the kernel does."""
 
     def __init__(self) -> None:
-        self.count, self._armed, self._random = 0, False, random.Random(7)
+        self.count, self._armed, self._random = 0, False, random.Random(7)  # noqa: S311  a place to interrupt
 
     def rings(self, *_: int | FrameType | None) -> None:
         if self._armed:
             self._armed = False
             raise KeyboardInterrupt
 
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Do something that may be interrupted within so many seconds."""
-        self._armed = True
+    def interrupts(self, work: Callable[[], object], seconds: float) -> bool:
+        """Do something that may be interrupted within so many seconds; tell whether it was."""
         try:
+            self._armed = True
             signal.setitimer(signal.ITIMER_REAL, self._random.uniform(1e-6, seconds))
-            yield
+            work()
+            self._armed = False
         except KeyboardInterrupt:
             self.count += 1
+            return True
         finally:
             self._armed = False
             signal.setitimer(signal.ITIMER_REAL, 0)
+        return False
 
 
 @pytest.fixture
@@ -92,33 +95,26 @@ def expected() -> dict[str, Any]:
     return told(counted(filled()).query().run())
 
 
-def interrupted(alarm: Alarm, work: Callable[[], object], is_done: Callable[[], bool], seconds: float) -> None:
-    """Do some work again and again, interrupted each time, until it is done."""
-    while not is_done():
-        with alarm.within(seconds):
-            work()
-
-
 def seconds_of(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
-@pytest.mark.parametrize("how", ["run", "step"])
-def test_an_interrupt_in_a_query_in_memory(alarm: Alarm, expected: dict[str, Any], how: str) -> None:
-    usual = seconds_of(counted(filled()).query().run) / (3 if how == "run" else 12)
+def stepped(query: sn.Query) -> None:
+    while query.step() is not None:
+        pass
+
+
+@pytest.mark.parametrize("work", [sn.Query.run, stepped])
+def test_an_interrupt_in_a_query_in_memory(
+    alarm: Alarm, expected: dict[str, Any], work: Callable[[sn.Query], object]
+) -> None:
+    usual = seconds_of(counted(filled()).query().run) / 3
     while alarm.count < INTERRUPTS:
-        query, finished = counted(filled()).query(), []
-
-        def work(query: sn.Query = query, finished: list[bool] = finished) -> None:
-            if how == "run":
-                query.run()
-                finished.append(True)
-            elif query.step() is None:
-                finished.append(True)
-
-        interrupted(alarm, work, lambda finished=finished: bool(finished), usual)  # type: ignore[misc]
+        query = counted(filled()).query()
+        while alarm.interrupts(lambda query=query: work(query), usual):  # type: ignore[misc]
+            pass
         assert told(query) == expected
 
 
@@ -129,21 +125,16 @@ def test_an_interrupt_in_a_query_with_a_checkpoint_and_a_sink(
         sink = sn.sinks.SQLite(tmp_path / f"{number}.db", "found")
         return counted(filled()).query(sink=sink, checkpoint=tmp_path / str(number))
 
-    usual, number = seconds_of(opened(-1).run) / 3, 0
+    usual, number = seconds_of(opened(-1).run) / 5, 0
     while alarm.count < INTERRUPTS:
-        query, finished = opened(number), []
-
-        def work(query: sn.Query = query, finished: list[bool] = finished) -> None:
-            query.run()
-            finished.append(True)
-
-        interrupted(alarm, work, lambda finished=finished: bool(finished), usual)  # type: ignore[misc]
+        query = opened(number)
+        while alarm.interrupts(query.run, usual):
+            pass
         assert told(query) == expected
         query.stop()
         with closing(sqlite3.connect(tmp_path / f"{number}.db")) as db:
             found = db.execute("SELECT key, n, total FROM found").fetchall()
-        rows = [(row[2], row[3], row[4]) for batch in expected["emitted"] for row in batch["data"]]
-        assert sorted(found) == sorted(rows)
+        assert sorted(found) == sorted(tuple(row[2:]) for batch in expected["emitted"] for row in batch["data"])
         again = opened(number)
         assert told(again)["state"] == expected["state"]
         assert again.watermark == expected["watermark"]
@@ -155,25 +146,24 @@ def test_an_interrupt_in_the_foreground_while_it_plays(alarm: Alarm, expected: d
     while alarm.count < 20:
         query = counted(filled()).query(trigger="0s")
         for work in (query.play, lambda query=query: query.await_termination(0.02), query.pause):
-            with alarm.within(0.002):
-                work()
+            alarm.interrupts(work, 0.002)
         query.pause()
         query.run()
         assert told(query) == expected
-        with alarm.within(0.001):
-            query.stop()
+        alarm.interrupts(query.stop, 0.001)
         assert query.stop().status == "stopped"
         assert not query.playing
 
 
 def test_an_interrupt_while_it_rewinds_or_recovers(alarm: Alarm, expected: dict[str, Any], tmp_path: Path) -> None:
     query = counted(filled()).query(checkpoint=tmp_path).run()
-    usual = seconds_of(lambda: query.rewind(to=5)) + seconds_of(query.recover)
-    while alarm.count < 40:
+
+    def back() -> None:
+        query.rewind(to=7)
+        query.recover()
+
+    usual = seconds_of(back)
+    while alarm.count < 20:
+        alarm.interrupts(back, usual)
         query.run()
         assert told(query) == expected
-        with alarm.within(usual):
-            query.rewind(to=3)
-            query.recover()
-    query.run()
-    assert told(query) == expected
