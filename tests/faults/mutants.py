@@ -68,8 +68,8 @@ def commit_first() -> Hook:
     """Log that a batch has happened before the sink has heard of it."""
 
     def hook(point: str, query: Query) -> None:
-        if point == "sink.begin" and query._checkpoint is not None:
-            query._checkpoint.commit(query._history.last.batch_id + 1, query._watermark.next())
+        if point == "sink.begin":
+            query._journal.commit(query._history.last.batch_id + 1, query._watermark.next())
 
     return hook
 

@@ -86,7 +86,14 @@ def held_by(path: Path) -> Counter[tuple[Any, ...]]:
     """Return what the sink holds."""
     with closing(sqlite3.connect(path)) as db:
         there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'out'").fetchone()
-        return Counter(db.execute("SELECT * FROM out").fetchall() if there else [])
+        rows = db.execute("SELECT * FROM out").fetchall() if there else []
+        return Counter(tuple(map(_told, row)) for row in rows)
+
+
+def _told(value: Any) -> Any:
+    """Return a cell, a time always with the same digits."""
+    is_time = isinstance(value, str) and value.startswith("2026-")
+    return _text(dt.datetime.fromisoformat(value)) if is_time else value
 
 
 # -- rows

@@ -90,7 +90,7 @@ def _sink_recovers(name: str, seed: int, at: int) -> bool | None:
     with tempfile.TemporaryDirectory(prefix="streamnb-faults-") as folder:
         table = Table(key=program.key)
         setattr(table, "after" if at % 2 else "before", fail)
-        query = program.open(Path(folder), seed, SIZE, sink=table)
+        query = program.open(Path(folder), seed, SIZE, sink=table, sink_retries=0)
         try:
             query.run()
         except StreamnbError:
