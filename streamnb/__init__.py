@@ -34,6 +34,7 @@ from streamnb.aggregates import (
 )
 from streamnb.connect import Sink, Source
 from streamnb.connectors import from_generator, from_kafka, from_mqtt, from_sse, from_tcp, from_websocket
+from streamnb.crash import crash
 from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, PlanError, QueryError, StreamnbError
 from streamnb.expressions import window_time
 from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, from_streamz, stream
@@ -111,6 +112,7 @@ __all__ = [
     "collect_set",
     "count",
     "count_distinct",
+    "crash",
     "data",
     "first",
     "from_files",

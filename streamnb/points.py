@@ -34,3 +34,8 @@ def listen(listener: Callable[[str], object] | None) -> None:
     """Call ``listener`` with the name of every point from now on; None ends it. There is one listener a process."""
     global _listener  # noqa: PLW0603  a crash is a matter of the whole process
     _listener = listener
+
+
+def listener() -> Callable[[str], object] | None:
+    """Return whoever listens now."""
+    return _listener
