@@ -90,6 +90,11 @@ class MockKafka:
         codes = (ctypes.c_int * len(errors))(*errors)
         self._library.rd_kafka_mock_push_request_errors_array(self._cluster, request, len(errors), codes)
 
+    def place(self, name: str) -> str:
+        """Make a topic, and return the address and behind a space the name."""
+        self.topic(name)
+        return f"{self.bootstrap} {name}"
+
     def close(self) -> None:
         """End the cluster."""
         self._library.rd_kafka_mock_cluster_destroy(self._cluster)

@@ -58,6 +58,8 @@ class Postgres:
             link.execute(f'CREATE SCHEMA "{name}"')
         return f"{self.dsn} options='-csearch_path={name}'"
 
+    password = PASSWORD
+
     def start(self) -> None:
         """Start, or start again."""
         self.server.start()

@@ -23,6 +23,8 @@ class Redis:
         """Return an address, and behind a space the name of what is to be written there."""
         return f"{self.url} {name}"
 
+    password = PASSWORD
+
     def start(self) -> None:
         """Start, or start again."""
         self.server.start()

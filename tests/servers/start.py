@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tests.servers import programs
+from tests.servers.kafka_mock import MockKafka
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
 
@@ -32,5 +33,16 @@ def start_redis() -> Redis:
     return server
 
 
-START: dict[str, Callable[[], Started]] = {"postgres_server": start_postgres, "redis_server": start_redis}
+class Kafka(MockKafka):
+    """A cluster of one broker."""
+
+    def remove(self) -> None:
+        self.close()
+
+
+START: dict[str, Callable[[], Started]] = {
+    "postgres_server": start_postgres,
+    "redis_server": start_redis,
+    "kafka": Kafka,
+}
 """By the names of their fixtures."""

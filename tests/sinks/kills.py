@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import multiprocessing
 import os
 import random
@@ -24,7 +25,7 @@ from pathlib import Path
 import streamnb as sn
 from streamnb import points
 from tests.servers.start import START
-from tests.sinks.kinds import ALL, KINDS
+from tests.sinks.kinds import ALL, KINDS, LEAST_ONCE
 
 POINTS = ("sink.begin", "sink.rows", "sink.ledger", "sink.end", "commits.renamed", "batch.end", None)
 """None is a random time."""
@@ -84,12 +85,13 @@ class Round:
 def kill(kind: str, new_place: Callable[[], str], kills: int, seed: int = 0) -> Result:
     """Kill a writer so many times, five a round, modes and points in turn."""
     dice, result = random.Random(seed), Result()  # noqa: S311  nothing secret
+    in_turn = itertools.cycle(POINTS)
     while (done := result.kills.total()) < kills:
         modes = ALL[kind].modes
         with tempfile.TemporaryDirectory(prefix="streamnb-kills-") as checkpoint:
             one = Round(kind, new_place(), modes[result.rounds % len(modes)], checkpoint)
-            for number in range(done, min(done + KILLS_A_ROUND, kills)):
-                point = POINTS[number % len(POINTS)]
+            for _ in range(min(KILLS_A_ROUND, kills - done)):
+                point = next(in_turn)
                 if one.live(point, dice.randint(1, 2), dice.uniform(0, 0.15)):
                     result.kills[point or "random"] += 1
             one.live("", 0, 0)
@@ -139,7 +141,7 @@ def _expected(mode: str) -> Counter[tuple[object, ...]]:
 @contextlib.contextmanager
 def places(kind: str) -> Iterator[Callable[[], str]]:
     """Give new places for a kind, on a server that is started for it if it needs one."""
-    count = iter(range(1_000_000))
+    count = itertools.count()
     with contextlib.ExitStack() as stack:
         name = ALL[kind].server
         if name is None:
@@ -153,7 +155,7 @@ def places(kind: str) -> Iterator[Callable[[], str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*", default=list(KINDS), metavar="KIND", help=f"of {', '.join(KINDS)}")
+    parser.add_argument("kinds", nargs="*", default=[*KINDS, LEAST_ONCE], metavar="KIND", help=f"of {', '.join(ALL)}")
     parser.add_argument("--kills", type=int, default=60, help="for each kind")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)

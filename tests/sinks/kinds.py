@@ -112,6 +112,27 @@ def wipe_redis(place: str) -> None:
         link.delete(name, f"_streamnb:{{{name}}}")
 
 
+def kafka(place: str, **_: Any) -> Any:
+    servers, topic = place.split(" ")
+    return sn.sinks.Kafka(topic, servers)
+
+
+def read_kafka(place: str) -> Rows:
+    """Return the rows of all messages, of those with one id the first."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    servers, topic = place.split(" ")
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "g", "log_level": 0})
+    try:
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=20)
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        found = consumer.consume(end, timeout=20)
+    finally:
+        consumer.close()
+    once = {dict(message.headers() or ())["streamnb-id"]: message.value() or b"" for message in found}
+    return [json.loads(value) for value in once.values()]
+
+
 class Amnesia(Ledger):
     """Writes whatever comes, as a sink without a ledger does."""
 
@@ -134,8 +155,9 @@ KINDS = {
     "redis": Kind(redis, read_redis, wipe_redis, server="redis_server"),
     "postgres": Kind(postgres, read_postgres, wipe_postgres, server="postgres_server"),
 }
-MUTANT = "mutant"
+MUTANT, LEAST_ONCE = "mutant", "kafka"
 ALL = {
     **KINDS,
     MUTANT: Kind(lambda place, **options: Forgetful(place, "t", **options), read_sqlite, KINDS["sqlite"].wipe),
+    LEAST_ONCE: Kind(kafka, read_kafka, lambda _: None, modes=("append",), server="kafka"),
 }

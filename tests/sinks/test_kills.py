@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from tests.sinks import kills
-from tests.sinks.kinds import KINDS, MUTANT
+from tests.sinks.kinds import KINDS, LEAST_ONCE, MUTANT
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -20,6 +20,13 @@ def test_a_writer_that_is_killed_loses_and_doubles_nothing(kind, request, tmp_pa
     result = kills.kill(kind, new_place, len(kills.POINTS))
     assert result.wrong == []
     assert set(result.kills) >= {"sink.begin", "sink.rows", "sink.ledger", "sink.end"}
+
+
+def test_messages_with_one_id_counted_once_are_exact_after_kills(kafka):
+    count = itertools.count()
+    result = kills.kill(LEAST_ONCE, lambda: kafka.place(f"kills{next(count)}"), 4)
+    assert result.wrong == []
+    assert result.kills["sink.rows"] >= 1
 
 
 def test_a_sink_without_a_ledger_is_caught(tmp_path):

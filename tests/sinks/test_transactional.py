@@ -24,6 +24,7 @@ def kind(request) -> Kind:
 
 UPDATING = [name for name, kind in KINDS.items() if "update" in kind.modes]
 updating = pytest.mark.parametrize("kind", UPDATING, indirect=True)
+on_a_server = pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.server], indirect=True)
 with_columns = pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"redis"}), indirect=True)
 
 
@@ -200,3 +201,37 @@ def test_an_older_version_does_not_overwrite_a_newer(kind, place):
 def test_a_key_that_is_no_column_is_named(kind, place):
     with pytest.raises(sn.ColumnNotFoundError, match=r"no column 'kez'; did you mean 'key'"):
         kind.make(place, key="kez").write_polars(0, rows(("a", 1)), "update")
+
+
+@on_a_server
+def test_a_server_that_restarts_within_a_batch_gets_it_again(kind, place, source, request):
+    server = request.getfixturevalue(kind.server)
+    restarts = iter([server])
+
+    def listener(point: str) -> None:
+        if point == "sink.rows" and (one := next(restarts, None)):
+            one.stop()
+            one.start()
+
+    source.add([{"key": "a", "value": 1}])
+    query = sn.stream(source).query(sink=kind.make(place))
+    points.listen(listener)
+    try:
+        query.run()
+    finally:
+        points.listen(None)
+    assert next(restarts, None) is None
+    assert seen(kind, place) == [("a", 1)]
+
+
+@on_a_server
+def test_a_password_is_nowhere_to_be_seen(kind, place, source, request, tmp_path):
+    password = request.getfixturevalue(kind.server).password
+    source.add([{"key": "a", "value": 1}])
+    sink = kind.make(place)
+    query = sn.stream(source).query(sink=sink, checkpoint=tmp_path / "ckpt").run()
+    shown = [sink, vars(sink), query, query.trace, query.progress, query.explain()]
+    files = [path.read_bytes() for path in (tmp_path / "ckpt").rglob("*") if path.is_file()]
+    assert password not in repr(shown)
+    assert len(files) > 3
+    assert all(password.encode() not in content for content in files)
