@@ -33,7 +33,17 @@ from streamnb.aggregates import (
     var,
 )
 from streamnb.connect import Sink, Source
-from streamnb.connectors import from_generator, from_kafka, from_mqtt, from_sse, from_tcp, from_websocket
+from streamnb.connectors import (
+    from_generator,
+    from_kafka,
+    from_mqtt,
+    from_nats,
+    from_redis,
+    from_sql,
+    from_sse,
+    from_tcp,
+    from_websocket,
+)
 from streamnb.crash import crash
 from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, PlanError, QueryError, StreamnbError
 from streamnb.expressions import window_time
@@ -44,6 +54,7 @@ from streamnb.learn.check import check, hint, solution
 from streamnb.learn.predict import predict
 from streamnb.ops.join import between
 from streamnb.ops.session import session_window
+from streamnb.peek import Peek, peek
 from streamnb.query import Query
 from streamnb.recovery import recover
 from streamnb.registry import queries
@@ -89,6 +100,7 @@ __all__ = [
     "ManualClock",
     "MapState",
     "MemorySource",
+    "Peek",
     "PlanError",
     "Query",
     "QueryError",
@@ -119,8 +131,11 @@ __all__ = [
     "from_generator",
     "from_kafka",
     "from_mqtt",
+    "from_nats",
     "from_pandas",
     "from_rate",
+    "from_redis",
+    "from_sql",
     "from_sse",
     "from_streamz",
     "from_tcp",
@@ -138,6 +153,7 @@ __all__ = [
     "min_by",
     "modes",
     "objects",
+    "peek",
     "plan",
     "plane",
     "predict",

@@ -8,7 +8,7 @@ from typing import ParamSpec
 
 from streamnb.connect import Source
 from streamnb.frame import StreamFrame, stream
-from streamnb.sources import generator, kafka, mqtt, sse, tcp, websocket
+from streamnb.sources import generator, kafka, mqtt, nats, redis_streams, sql, sse, tcp, websocket
 
 Options = ParamSpec("Options")
 
@@ -27,6 +27,9 @@ def _framed(make: Callable[Options, Source]) -> Callable[Options, StreamFrame]:
 from_generator = _framed(generator.from_generator)
 from_kafka = _framed(kafka.from_kafka)
 from_mqtt = _framed(mqtt.from_mqtt)
+from_nats = _framed(nats.from_nats)
+from_redis = _framed(redis_streams.from_redis)
+from_sql = _framed(sql.from_sql)
 from_sse = _framed(sse.from_sse)
 from_tcp = _framed(tcp.from_tcp)
 from_websocket = _framed(websocket.from_websocket)

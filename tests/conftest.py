@@ -11,6 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.servers.kafka_mock import MockKafka
     from tests.servers.mosquitto import Mosquitto
+    from tests.servers.nats import Nats
     from tests.servers.postgres import Postgres
     from tests.servers.redis import Redis
 
@@ -52,6 +53,18 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 
     program = programs.find("mosquitto") or pytest.skip(programs.missing("mosquitto"))
     server = Mosquitto(program, tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+    from tests.servers import programs
+    from tests.servers.nats import Nats
+
+    program = programs.find("nats-server") or pytest.skip(programs.missing("nats-server"))
+    server = Nats(program, tmp_path_factory.mktemp("nats"))
     server.start()
     yield server
     server.stop()
