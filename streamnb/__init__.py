@@ -45,6 +45,7 @@ from streamnb.connectors import (
     from_websocket,
 )
 from streamnb.crash import crash
+from streamnb.doctor import doctor
 from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, PlanError, QueryError, StreamnbError
 from streamnb.expressions import window_time
 from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, from_streamz, stream
@@ -126,6 +127,7 @@ __all__ = [
     "count_distinct",
     "crash",
     "data",
+    "doctor",
     "first",
     "from_files",
     "from_generator",

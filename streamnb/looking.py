@@ -13,6 +13,7 @@ import polars as pl
 from streamnb.ahead import Standing
 from streamnb.asked import Question
 from streamnb.difference import Diff, difference
+from streamnb.doctor import Diagnosis, examine
 from streamnb.errors import QueryError
 from streamnb.explain import explain
 from streamnb.graph import Graph
@@ -214,6 +215,11 @@ class Looking:
     def compare_with_batch(self) -> Twin:
         """Compare the result with one batch over all that was read so far: every difference, each with its cause."""
         return compare(self.recording())
+
+    @property
+    def findings(self) -> Diagnosis:
+        """What will surprise in this query, with the way out and the lesson that teaches it; ``sn.doctor(q)``."""
+        return examine(self.recording())
 
     @property
     def watermarks(self) -> pd.DataFrame:
