@@ -14,7 +14,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from streamnb.errors import DataError, PlanError, column_not_found
-from streamnb.expressions import conjuncts, native
+from streamnb.expressions import conjuncts, native, spelled
 from streamnb.schema import as_rows
 
 Question = Mapping[str, Any] | pd.Series | nw.Expr | str
@@ -60,7 +60,7 @@ class Asked:
             return {repr(self.parts): _says(self.parts, schema)}
         if isinstance(self.parts, Mapping):
             return {f"{name}={value}": _equals(name, value, schema[name]) for name, value in self.parts.items()}
-        return {repr(part): native(part).fill_null(value=False) for part in self.parts}
+        return {spelled(part): native(part).fill_null(value=False) for part in self.parts}
 
     def matches(self, rows: pl.DataFrame) -> pl.Series:
         """Return for every row whether it is meant."""
@@ -82,7 +82,7 @@ def asked(question: Question) -> Asked:
     if isinstance(question, str):
         return Asked(question, question)
     if isinstance(question, nw.Expr):
-        return Asked(repr(question), tuple(conjuncts(question)))
+        return Asked(spelled(question), tuple(conjuncts(question)))
     raise PlanError(
         f"why: {type(question).__name__} names no row; give a dict of columns, a row of a DataFrame, "
         "an expression such as sn.col('id') == 7, or words.",

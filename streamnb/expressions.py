@@ -147,3 +147,41 @@ def column_of(rows: pl.DataFrame, expression: pl.Expr) -> pl.Series:
     """Return what an expression gives for rows; a column that is there costs nothing."""
     name = plain_column(expression)
     return rows.select(expression).to_series() if name is None else rows[name]
+
+
+_SIGNS = {
+    "__eq__": "==", "__ne__": "!=", "__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">=", "__and__": "&",
+    "__or__": "|", "__add__": "+", "__sub__": "-", "__mul__": "*", "__truediv__": "/", "__floordiv__": "//",
+    "__mod__": "%", "__pow__": "**",
+}  # fmt: skip
+
+
+def spelled(expression: Any) -> str:
+    """Return an expression as people write it: ``(v > 1) & ~(k == 'a')``."""
+    if not isinstance(expression, nw.Expr):
+        return str(expression) if isinstance(expression, dt.date | dt.timedelta) else repr(expression)
+    text = ""
+    for node in expression._nodes:  # noqa: SLF001
+        text = _spelled_on(text, node)
+    return text
+
+
+def _spelled_on(text: str, node: Any) -> str:
+    """Return what stands so far with one more operation on it."""
+    if node.name == "col":
+        return ", ".join(node.kwargs["names"])
+    if node.name == "lit":
+        return spelled(node.kwargs["value"])
+    if node.name in _SIGNS and text:
+        return f"{_held_together(text)} {_SIGNS[node.name]} {_held_together(spelled(node.exprs[0]))}"
+    if node.name == "alias":
+        return text
+    if node.name == "__invert__":
+        return f"~{_held_together(text)}"
+    values = ", ".join(map(spelled, node.exprs))
+    return f"{_held_together(text)}.{node.name}({values})" if text else f"{node.name}({values})"
+
+
+def _held_together(text: str) -> str:
+    wide = any(f" {sign} " in text for sign in _SIGNS.values()) and not text.startswith("~")
+    return f"({text})" if wide else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from streamnb.expressions import spelled
 from streamnb.ops.apply_in_pandas_with_state import ApplyInPandasWithState
 from streamnb.ops.dedup_step import Deduplication
 from streamnb.ops.drop_duplicates import DropDuplicates
@@ -211,7 +212,7 @@ def filters_of_changing_rows(plan: Node, output_mode: str) -> Iterator[Finding]:
         if output_mode == "update" and isinstance(node, Filter) and any(isinstance(n, GroupBy) for n in node.walk()):
             yield Finding(
                 "MODE_SURPRISES",
-                node.describe(),
+                f"filter: {spelled(node.condition)}",
                 "in update mode a group that stops passing the filter stays in the result with its last value",
                 "filter what reads the result, or use 'complete' or 'append'",
                 "04",

@@ -76,16 +76,14 @@ class Ledger:
         return _in(hashes, self._new[batch])
 
     def _read(self, trace: Trace, step: StepTrace) -> None:
-        new = _NONE if self._key is None else self._turn(step, self._key)
-        self._count = len(self._ever) if self._key is not None else self._count + step.num_rows_updated
-        fresh = len(new) if self._key is not None else step.num_rows_updated
-        changed = max(0, step.num_rows_updated - fresh)
-        self._sizes.append(
-            Size(
-                trace.batch_id, step.num_rows_total, self._count, fresh, changed, step.num_rows_removed,
-                step.memory_used_bytes,
-            )
-        )  # fmt: skip
+        held = self._sizes[-1].keys if self._sizes else 0
+        made = step.num_rows_total - held + step.num_rows_removed
+        before, told = len(self._ever), self._key is not None and _told(step)
+        new = self._turn(step, self._key) if self._key is not None and told else _NONE
+        self._count += len(self._ever) - before if told else made
+        changed = max(0, step.num_rows_updated - made)
+        size = (step.num_rows_total, self._count, made, changed, step.num_rows_removed, step.memory_used_bytes)
+        self._sizes.append(Size(trace.batch_id, *size))
         self._new.append(new)
         self._traces.append(trace)
 
@@ -98,6 +96,11 @@ class Ledger:
         self._live = _without(_with(self._live, new), gone)
         self._ever = _with(_with(self._ever, new), late)
         return new
+
+
+def _told(step: StepTrace) -> bool:
+    """Tell whether a step still has its rows: those of old batches are let go of, their numbers stay."""
+    return not (step.num_rows_updated and not len(step.changed()))
 
 
 def _hash(rows: pl.DataFrame, key: Sequence[str]) -> Hashes:

@@ -40,7 +40,7 @@ class Recording:
     """What a query has read and done so far, enough to run its batches again.
 
     ``plan`` is the plan that runs. Rows are read again from the sources, which promise to give the same ones; functions
-    of the user's own are called again.
+    of the user's own are called again. ``emitted`` are the rows that each batch gave out.
     """
 
     plan: Node
@@ -49,6 +49,7 @@ class Recording:
     sources: tuple[Source, ...]
     traces: tuple[Trace, ...]
     progress: tuple[Progress, ...]
+    emitted: tuple[pl.DataFrame, ...]
 
     def read(self, number: int) -> tuple[pl.DataFrame, ...]:
         """Return the rows of the ``number``-th batch, one frame a source."""
@@ -145,8 +146,9 @@ def _ids(count: int, start: int, marked: Ids | None) -> pl.Series:
     numbers = np.arange(start, start + count)
     if marked is None:
         return pl.Series(ROWS, numbers, pl.Int64).reshape((-1, 1)).arr.to_list()
-    lists = [[n] if n in marked else [] for n in numbers.tolist()] if _any_in(marked, start, count) else [[]] * count
-    return pl.Series(ROWS, lists, _NUMBERS)
+    if not _any_in(marked, start, count):
+        return pl.Series(ROWS, [[]], _NUMBERS).new_from_index(0, count)
+    return pl.Series(ROWS, [[n] if n in marked else [] for n in numbers.tolist()], _NUMBERS)
 
 
 def _any_in(marked: Ids, start: int, count: int) -> bool:

@@ -272,10 +272,13 @@ class Looking:
         your own in the plan are called again.
         """
         recording = self.recording()
-        with self._lock:
-            waiting = self._inputs.read(self._inputs.latest(), [])
-        unread = {n: waiting[id(source)] for n, source in enumerate(recording.sources)}
-        return why(recording, row, unread)
+
+        def waiting() -> dict[int, pl.DataFrame]:
+            with self._lock:
+                unread = self._inputs.read(self._inputs.latest(), [])
+            return {n: unread[id(source)] for n, source in enumerate(recording.sources)}
+
+        return why(recording, row, waiting)
 
     def why_no_output(self) -> NoOutput:
         """Tell why nothing comes out yet, or what comes out next: the first thing that must happen, and what after it.
@@ -303,7 +306,9 @@ class Looking:
         """Return what the query has read and done so far; explanations and what-if are computed from it."""
         with self._lock:
             watermark, sources = self._graph.watermark, tuple(self._inputs.sources)
-            return Recording(self._optimized, self._mode, watermark, sources, tuple(self._trace), tuple(self._progress))
+            traces, progress = tuple(self._trace), tuple(self._progress)
+            emitted = tuple(self._memory.batches()[: len(traces)])  # a batch that failed may have left its rows there
+            return Recording(self._optimized, self._mode, watermark, sources, traces, progress, emitted)
 
     @property
     def plans(self) -> tuple[Node, Node]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from streamnb.cards import clock, named, plural
+from streamnb.expressions import spelled
 from streamnb.facts import Check, Emission, Rescue, Setter, WindowFate
 from streamnb.fates import windows_of
 from streamnb.journey import Stop, first_of_key, journey
@@ -22,7 +23,7 @@ from streamnb.ops.join_static import JoinStatic
 from streamnb.ops.limit import Limit
 from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WithWatermark
-from streamnb.plan import instant_of
+from streamnb.plan import Node, instant_of
 from streamnb.progress import Mark, Trace
 from streamnb.rescue import rescues
 from streamnb.time import instant, spell
@@ -174,7 +175,7 @@ class _Way:
         if how == "late":
             return f"dropped by {stop.node.verb}, {self._late_words(stop)}."
         if how == "filtered":
-            return f"removed by {stop.node.describe()}."
+            return f"removed by {_words(stop.node)}."
         if how == "duplicate":
             return f"removed by {stop.node.verb} as a duplicate{self._of_which(stop)}."
         if how == "unmatched":
@@ -227,7 +228,7 @@ class _Way:
         if isinstance(node, WithWatermark):
             yield from self._of_time(node)
         elif isinstance(node, Filter):
-            yield Check("filter", node.describe(), failed is None)
+            yield Check("filter", _words(node).capitalize(), failed is None)
         elif isinstance(node, GroupBy) and (stop.late or any(w.operator == node.verb for w in self.windows)):
             yield from (self._of_window(w) for w in windows_of(self.recording, stop))
         elif node.remembers or failed is not None:
@@ -308,6 +309,10 @@ def _in_a_join(stop: Stop, traces: Sequence[Trace]) -> str:
     if matched:
         return f"{_the_join(stop)} gave it out in batch {matched[0]}"
     return f"{_the_join(stop)} keeps it and waits for the other side"
+
+
+def _words(node: Node) -> str:
+    return f"filter: {spelled(node.condition)}" if isinstance(node, Filter) else node.describe()
 
 
 # -- who set the watermark

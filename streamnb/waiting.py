@@ -11,6 +11,7 @@ import polars as pl
 
 from streamnb.ahead import Ahead, Standing, first_end
 from streamnb.cards import NOTE, TODO, Card, Line, clock, named, plural
+from streamnb.expressions import spelled
 from streamnb.flow import Flow, flow
 from streamnb.graph import StepStream
 from streamnb.lineage import Recording
@@ -97,12 +98,9 @@ class Situation:
 def why_no_output(situation: Situation) -> NoOutput:
     """Answer with the first thing that must happen; it is tried on a copy of the query before it is said."""
     found = _not_running(situation) or _from_input(situation) or _from_state(situation)
-    emitted = [trace for trace in situation.recording.traces if len(trace.emitted)]
-    return _with_past(found, sum(len(t.emitted) for t in emitted), emitted[-1].batch_id if emitted else None)
-
-
-def _with_past(found: NoOutput, came: int, last: int | None) -> NoOutput:
-    return replace(found, came=came, last_batch=last)
+    recording = situation.recording
+    batches = [t.batch_id for t, rows in zip(recording.traces, recording.emitted, strict=True) if len(rows)]
+    return replace(found, came=sum(map(len, recording.emitted)), last_batch=batches[-1] if batches else None)
 
 
 def _not_running(situation: Situation) -> NoOutput | None:
@@ -170,14 +168,9 @@ def _by_a_function(standing: Standing, node: Node) -> NoOutput:
 
 def _marks(standing: Standing) -> list[tuple[WithWatermark, int, int]]:
     """Return every declaration of event time with its own watermark and the number of its source."""
-    ahead = Ahead(standing)
-    marks = [s for s in ahead.graph.streams if isinstance(s.node, WithWatermark)]
-    candidates = [standing.snapshot[-len(marks) :][n] for n in range(len(marks))] if marks else []
-    return [
-        (s.node, value, _source(standing, s.node))
-        for s, value in zip(marks, candidates, strict=True)
-        if isinstance(s.node, WithWatermark)
-    ]
+    marks = [node for node in standing.plan.walk() if isinstance(node, WithWatermark)]
+    candidates = standing.snapshot[len(standing.snapshot) - len(marks) :]
+    return [(node, value, _source(standing, node)) for node, value in zip(marks, candidates, strict=True)]
 
 
 def _source(standing: Standing, node: Node) -> int:
@@ -195,7 +188,7 @@ def _by_the_watermark(standing: Standing, end: int, step: StepStream, first: tup
         needs.append(Need("row", "then any row: batches without input are off", source=behind[0][2]))
     idle = len(behind) < len(marks) and standing.watermark.policy == "min"
     ends = _shown(standing, end)
-    finding = f"the watermark is {_shown(standing, standing_watermark(standing))}; {_what_ends(step.node)} at {ends}"
+    finding = f"the watermark is {_shown(standing, _watermark(standing))}; {_what_ends(step.node)} at {ends}"
     if idle:
         held = " and ".join(f"input {mark[2]} ({mark[0].event_time})" for mark in behind)
         finding += f", and {held} {'hold' if len(behind) > 1 else 'holds'} the watermark back"
@@ -235,13 +228,15 @@ def _holders(standing: Standing, marks: list[tuple[WithWatermark, int, int]]) ->
     )
 
 
-def standing_watermark(standing: Standing) -> int:
+def _watermark(standing: Standing) -> int:
     """Return the watermark that the next batch runs with."""
-    return Ahead(standing).watermark
+    marks = sum(isinstance(node, WithWatermark) for node in standing.plan.walk())
+    current: int = standing.snapshot[-1 - marks]
+    return current
 
 
 def _now(standing: Standing) -> pd.Timestamp | None:
-    return _stamp(standing, standing_watermark(standing)) if _marks(standing) else None
+    return _stamp(standing, _watermark(standing)) if _marks(standing) else None
 
 
 def _stamp(standing: Standing, at: int, node: WithWatermark | None = None) -> pd.Timestamp:
@@ -319,7 +314,8 @@ def _lost(went: Flow, *, append: bool) -> tuple[Reason, str]:
         if came and late == came and not left:
             return "late", f"All {plural(came, 'row')} that came to {node.verb} were behind the watermark."
         if came and not left and isinstance(node, Filter):
-            return "filtered", f"All {plural(came, 'row')} that came to {node.describe()} were removed by it."
+            condition = spelled(node.condition)
+            return "filtered", f"All {plural(came, 'row')} that came to it were removed by filter: {condition}."
         if came and not left and isinstance(node, Deduplication):
             return "duplicates", f"All {plural(came, 'row')} that came to {node.verb} were duplicates or late."
     if went.endless and append:
@@ -336,7 +332,7 @@ def _opening(standing: Standing) -> list[Need]:
     if not marks:
         return [Need("row", f"a row {_that_passes(standing.plan)}", source=1)]
     needs = [_fresh(standing, mark) for mark in marks]
-    if not standing_watermark(standing):
+    if not _watermark(standing):
         text = f"a row with {marks[0][0].event_time} {_that_passes(standing.plan)}; then ask again"
         return [replace(needs[0], text=text)]
     group = next((n for n in standing.plan.walk() if isinstance(n, GroupBy)), None)
@@ -353,7 +349,7 @@ def _that_passes(plan: Node) -> str:
 
 def _fresh(standing: Standing, mark: tuple[WithWatermark, int, int]) -> Need:
     node, _, source = mark
-    stamp = _stamp(standing, standing_watermark(standing) + MILLISECOND, node)
+    stamp = _stamp(standing, _watermark(standing) + MILLISECOND, node)
     text = f"a row with {node.event_time} at or after {clock(stamp)} {_that_passes(standing.plan)}"
     return Need("row", text, source, node.event_time, stamp)
 

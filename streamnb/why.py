@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -87,10 +87,10 @@ class Why(Card):
         return self.rows
 
 
-def why(recording: Recording, question: Question, waiting: Mapping[int, pl.DataFrame] | None = None) -> Why:
-    """Answer what became of a row; ``waiting`` are the rows of every source that are not read yet."""
+def why(recording: Recording, question: Question, waiting: Callable[[], Mapping[int, pl.DataFrame]]) -> Why:
+    """Answer what became of a row; ``waiting`` gives the rows of every source that are not read yet."""
     what = asked(question)
-    return _of_input(recording, what) or _of_result(recording, what) or _of_waiting(recording, what, waiting or {})
+    return _of_input(recording, what) or _of_result(recording, what) or _of_waiting(recording, what, waiting())
 
 
 # -- rows of the input
@@ -167,7 +167,7 @@ def _of_result(recording: Recording, what: Asked) -> Why | None:
         (number, int(at))
         for number, trace in enumerate(recording.traces)
         if own.batch_id in {None, trace.batch_id}
-        for at in np.flatnonzero(own.matches(trace.emitted).to_numpy())
+        for at in np.flatnonzero(own.matches(recording.emitted[number]).to_numpy())
     ]
     if not places:
         return None
@@ -180,7 +180,7 @@ def _made_of(recording: Recording, what: Asked, places: list[tuple[int, int]]) -
     number, at = places[0 if append else -1]
     others, batches = len(places) - 1 if append else 0, [n for n, _ in places]
     trace = recording.traces[number]
-    row = trace.emitted.row(at, named=True)
+    row = recording.emitted[number].row(at, named=True)
     ids, note = lineage(recording, number, at)
     rows = recording.rows(ids)
     when = clock(trace.time)
@@ -219,7 +219,7 @@ def lineage(recording: Recording, number: int, at: int) -> tuple[Ids, str]:
     """Return the numbers of the rows that an emitted row is made of, and what cannot be told about it."""
     (graph,) = deque(recording.again(until=number + 1), maxlen=1)
     assert graph.top.out is not None  # noqa: S101  the batch is there
-    there, wanted = graph.top.out.rows, recording.traces[number].emitted
+    there, wanted = graph.top.out.rows, recording.emitted[number]
     shown = without_ids(there).select(wanted.columns)
     if not shown.equals(wanted):
         return _by_value(there, wanted[at])
@@ -271,6 +271,6 @@ def _nothing(recording: Recording, what: Asked, waiting: Mapping[int, pl.DataFra
             frames = [batch[number] for batch in recording.inputs] + [waiting[number]] * (number in waiting)
             near = near or (near_misses(own, pl.concat(frames)) if frames else ())
     if not near and what.within(recording.plan.schema).fits(recording.plan.schema) and recording.traces:
-        near = near_misses(what.within(recording.plan.schema), pl.concat([t.emitted for t in recording.traces]))
+        near = near_misses(what.within(recording.plan.schema), pl.concat(recording.emitted))
     count = sum(len(rows) for batch in recording.inputs for rows in batch)
     return Why(what.text, "none", f"No row matches {what.text}: {plural(count, 'row')} read.", near=near)

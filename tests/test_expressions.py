@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import narwhals as nw
 import polars as pl
 import pytest
 
 import streamnb as sn
 from streamnb.errors import ColumnNotFoundError, PlanError
-from streamnb.expressions import all_of, as_expr, conjuncts, native, outcome, plain_column, window_time
+from streamnb.expressions import all_of, as_expr, conjuncts, native, outcome, plain_column, spelled, window_time
 
 SCHEMA = {"a": pl.Int64(), "b": pl.Int64(), "t": pl.Datetime("us"), "window_end": pl.Datetime("us")}
 FRAME = pl.DataFrame({"a": [1, 2, None], "b": [3, None, 5]})
@@ -83,3 +85,16 @@ def test_conditions_joined_by_and_are_taken_apart_and_put_together() -> None:
 
 def test_the_time_of_a_window_is_its_last_microsecond() -> None:
     assert outcome("select", [native(window_time())], SCHEMA) == {"window_end": pl.Datetime("us")}
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ((nw.col("v") > 1) & ~(nw.col("k") == "a"), "(v > 1) & ~(k == 'a')"),
+        (nw.col("a").str.contains("b") | nw.col("x").is_null(), "a.str.contains('b') | x.is_null()"),
+        (1 + nw.col("a"), "a + 1"),
+        (nw.col("at") < nw.lit(dt.datetime(2024, 1, 1)), "at < 2024-01-01 00:00:00"),
+    ],
+)
+def test_an_expression_is_spelled_as_people_write_it(expression, text):
+    assert spelled(expression) == text
