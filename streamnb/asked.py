@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import narwhals as nw
@@ -32,7 +32,6 @@ class Asked:
     text: str
     parts: Mapping[str, Any] | tuple[nw.Expr, ...] | str
     batch_id: int | None = None
-    extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -50,9 +49,10 @@ class Asked:
         """Return the question without the columns that ``q.late`` has added to a row."""
         if not isinstance(self.parts, Mapping):
             return self
-        added = {name: value for name, value in self.parts.items() if name in OURS and name not in schema}
-        own = {name: value for name, value in self.parts.items() if name not in added}
-        return Asked(self.text, own, added.get("batch_id"), added) if own else self
+        added = {name.rstrip("_"): name for name in self.parts if name.rstrip("_") in OURS and name not in schema}
+        own = {name: value for name, value in self.parts.items() if name not in added.values()}
+        batch_id = self.parts[added["batch_id"]] if "batch_id" in added else None
+        return Asked(self.text, own, batch_id) if own else self
 
     def conditions(self, schema: Mapping[str, pl.DataType]) -> dict[str, pl.Expr]:
         """Return what a row must meet, by how it is said."""

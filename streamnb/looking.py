@@ -113,7 +113,8 @@ class Looking:
 
         A row in several windows stands once for each window that it was too late for. ``watermark`` is the one that
         condemned it, ``set_by`` the row that had set that watermark, ``late_by`` how far the watermark had passed its
-        window's end (or its own time).
+        window's end (or its own time). A column of the user's own of one of these names keeps it; ours then has a
+        ``_`` behind it, such as ``operator_``.
         """
         return late_rows(self._trace).to_pandas()
 
@@ -129,7 +130,10 @@ class Looking:
 
     @property
     def state(self) -> pd.DataFrame:
-        """What is remembered now, a row a key: ``operator``, keys, values, ``expires_at``."""
+        """What is remembered now, a row a key: ``operator``, keys, values, ``expires_at``.
+
+        A column of the user's own called ``operator`` or ``expires_at`` keeps its name; ours is then ``operator_``.
+        """
         return state_rows(self._graph).to_pandas()
 
     def state_at(self, batch_id: int) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -134,33 +134,38 @@ def _mark(node: Node, step: WatermarkStep, graph: Graph) -> Mark:
 
 
 def late_rows(traces: Sequence[Trace]) -> pl.DataFrame:
-    """Return every dropped row with why."""
-    frames = [_why(trace, step, traces) for trace in traces for step in trace.steps if _any(step)]
+    """Return every dropped row with why; a column of ours whose name a user's column has gets a ``_`` behind it."""
+    steps = [(trace, step, step.late) for trace in traces for step in trace.steps]
+    taken = {name for _, _, late in steps if late is not None and len(late) for name in late.columns}
+    frames = [_why(trace, step, late, traces, taken) for trace, step, late in steps if late is not None and len(late)]
     return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema=dict.fromkeys(_WHY, pl.String))
 
 
 _WHY = ("batch_id", "operator", "watermark", "late_by", "reason", "set_by")
 
 
-def _any(step: StepTrace) -> bool:
-    return step.late is not None and len(step.late) > 0
+def free_name(name: str, taken: Container[str]) -> str:
+    """Return a name for a column of ours that no column of the user's has."""
+    while name in taken:
+        name += "_"
+    return name
 
 
-def _why(trace: Trace, step: StepTrace, traces: Sequence[Trace]) -> pl.DataFrame:
-    late = step.late
-    assert late is not None  # noqa: S101  _any
+def _why(
+    trace: Trace, step: StepTrace, late: pl.DataFrame, traces: Sequence[Trace], taken: Container[str]
+) -> pl.DataFrame:
     like = pl.Datetime("us", getattr(trace.watermark and trace.watermark.tzinfo, "key", None))
     watermark = instant_of(step.late_watermark or 0, like)
     what = "window" if "window_end" in late.columns else "time"
     reason = f"its {what} ended at or before the watermark" if what == "window" else "it is at or before the watermark"
-    return late.with_columns(
-        batch_id=pl.lit(trace.batch_id),
-        operator=pl.lit(step.operator),
-        watermark=pl.lit(watermark, like),
-        late_by=pl.col("late_by"),
-        reason=pl.lit(reason),
-        set_by=pl.lit(_setter(watermark, traces), pl.String),
-    )
+    ours = {
+        "batch_id": pl.lit(trace.batch_id),
+        "operator": pl.lit(step.operator),
+        "watermark": pl.lit(watermark, like),
+        "reason": pl.lit(reason),
+        "set_by": pl.lit(_setter(watermark, traces), pl.String),
+    }
+    return late.with_columns(**{free_name(name, taken): value for name, value in ours.items()})
 
 
 def _setter(watermark: Any, traces: Sequence[Trace]) -> str | None:
@@ -172,16 +177,13 @@ def _setter(watermark: Any, traces: Sequence[Trace]) -> str | None:
 
 
 def state_rows(graph: Graph) -> pl.DataFrame:
-    """Return what every step remembers."""
+    """Return what every step remembers; a column of ours whose name a user's column has gets a ``_`` behind it."""
     dtype = _time_type(graph) or pl.Datetime("us")
+    states = [(stream.node.verb, state) for stream in graph.streams if (state := stream.step.state()) is not None]
+    taken = {name for _, state in states for name in state.columns}
+    operator, expires = (free_name(name, taken) for name in ("operator", "expires_at"))
     frames = [
-        state.with_columns(operator=pl.lit(stream.node.verb), expires_at=pl.col(EXPIRES).cast(dtype)).drop(EXPIRES)
-        for stream in graph.streams
-        if (state := stream.step.state()) is not None
+        state.select(pl.lit(verb).alias(operator), pl.exclude(EXPIRES), pl.col(EXPIRES).cast(dtype).alias(expires))
+        for verb, state in states
     ]
-    frames = [frame.select("operator", pl.exclude("operator", "expires_at"), "expires_at") for frame in frames]
-    return (
-        pl.concat(frames, how="diagonal")
-        if frames
-        else pl.DataFrame(schema={"operator": pl.String, "expires_at": dtype})
-    )
+    return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema={operator: pl.String, expires: dtype})

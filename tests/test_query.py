@@ -680,3 +680,20 @@ def test_a_refused_query_has_no_name_and_stops_no_other(source: sn.MemorySource)
     with pytest.raises(StreamnbError):
         sn.stream(source).query("complete", name="mine")
     assert older.status == "idle"
+
+
+def test_columns_of_the_users_that_are_called_like_ours_keep_their_names():
+    rows = sn.MemorySource({"ts": "datetime", "operator": "string", "reason": "string", "batch_id": "int64"})
+    windows = sn.stream(rows).with_watermark("ts", "0s").group_by(sn.window("ts", "1 hour"), "operator")
+    query = windows.agg(expires_at=sn.count()).query()
+    for at in ("10:00", "12:00", "10:01"):
+        rows.add([{"ts": f"2024-01-01 {at}", "operator": at, "reason": "mine", "batch_id": -1}])
+        query.run()
+    (late,) = query.late.to_dict("records")
+    assert (late["operator"], late["reason"], late["batch_id"]) == ("10:01", "mine", -1)
+    assert (late["operator_"], late["batch_id_"]) == ("group_by", query.trace[-1].batch_id)
+    assert late["reason_"].startswith("its window")
+    (state,) = query.state.to_dict("records")
+    assert (state["operator"], state["operator_"], state["expires_at"]) == ("12:00", "group_by", 1)
+    assert str(state["expires_at_"]) == "2024-01-01 13:00:00"
+    assert query.why(query.late.iloc[0]).fate == "late"

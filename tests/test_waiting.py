@@ -11,7 +11,7 @@ import pytest
 import streamnb as sn
 from streamnb.errors import QueryError
 from streamnb.query import Query
-from tests.seen import CASES
+from tests.seen import CASES, MORE
 
 HONEST = {"watermark", "idle input", "join"}
 NEW = {"k": "a", "v": 3, "x": 1.5, "l": [1]}
@@ -44,8 +44,10 @@ def row_for(need, source: sn.MemorySource) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name in source.schema}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+TRIED = [*((case, 1) for case in CASES), *((case, 2) for case in MORE)]
+
+
+@pytest.mark.parametrize(("case", "seed"), TRIED, ids=[f"{case.name} {seed}" for case, seed in TRIED])
 def test_what_it_says_brings_rows(case, seed):
     query, sources = case.played(seed, batches=3)
     answer = query.why_no_output()
