@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from streamnb.hash_index import Hashes, Slots
-from streamnb.state import EXPIRES, StateTable
+from streamnb.state import EXPIRES, StateTable, taken
 
 Positions = NDArray[np.int64]
 Run = tuple[Hashes, Slots]
@@ -41,15 +41,16 @@ class Shelf(StateTable):
         hashes = self._group_hash(groups)
         found = [_probe(run, hashes) for run in self._runs] or [(np.empty(0, np.int64), np.empty(0, np.int64))]
         positions, slots = (np.concatenate(part) for part in zip(*found, strict=True))
-        alive = self._alive(hashes[positions], slots)
-        pairs = np.unique(np.stack([positions[alive], slots[alive]]), axis=1)
-        positions, slots = pairs[0], pairs[1]
-        order = np.lexsort((self._row_of[slots], positions))
-        return self._verified(groups, positions[order], slots[order])
+        alive = np.flatnonzero(self._alive(hashes[positions], slots))
+        positions, slots = positions[alive], slots[alive]
+        pairs = (positions << 32) | self._row_of[slots]
+        order = np.argsort(pairs, kind="stable")
+        once = order[np.flatnonzero(np.diff(pairs[order], prepend=-1))]  # a slot used again stands in two runs
+        return self._verified(groups, positions[once], slots[once])
 
     def _verified(self, groups: pl.DataFrame, positions: Positions, slots: Slots) -> tuple[Positions, Slots]:
         """Drop rows of other groups that only share a hash."""
-        mine, theirs = self.rows(slots)[self.by], groups[self.by][positions]
+        mine, theirs = taken(self._frame[self.by], self._row_of[slots]), taken(groups[self.by], positions)
         if mine.equals(theirs, null_equal=True):
             return positions, slots
         same = np.array([mine[i].equals(theirs[i], null_equal=True) for i in range(len(slots))], bool)
@@ -89,9 +90,9 @@ class Shelf(StateTable):
 
     def _joined(self, runs: Sequence[Run]) -> Run:
         hashes, slots = (np.concatenate(part) for part in zip(*runs, strict=True))
-        alive = self._alive(hashes, slots)
-        slots, first = np.unique(slots[alive], return_index=True)
-        return _sorted(hashes[alive][first], slots)
+        alive = np.flatnonzero(self._alive(hashes, slots))
+        alive = alive[self._first_of_each(slots[alive])]
+        return _sorted(hashes[alive], slots[alive])
 
     @property
     def nbytes(self) -> int:
@@ -104,7 +105,11 @@ def _sorted(hashes: Hashes, slots: Slots) -> Run:
 
 
 def _bounds(run: Run, hashes: Hashes) -> tuple[Positions, Positions]:
-    return np.searchsorted(run[0], hashes, side="left"), np.searchsorted(run[0], hashes, side="right")
+    first = np.searchsorted(run[0], hashes)
+    there = np.flatnonzero(run[0][np.minimum(first, len(run[0]) - 1)] == hashes) if len(run[0]) else first[:0]
+    last = first.copy()
+    last[there] = np.searchsorted(run[0], hashes[there], side="right")
+    return first, last
 
 
 def _probe(run: Run, hashes: Hashes) -> tuple[Positions, Slots]:
