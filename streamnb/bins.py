@@ -16,7 +16,7 @@ _SPARSE = 8
 
 
 class Bins:
-    """A bin for every row, out of ``count``. ``first`` are the first rows of the groups, in order."""
+    """A bin for every row, out of ``count``; the bins that have rows are the groups, in order of their first rows."""
 
     def __init__(self, of: Numbers, count: int) -> None:
         self.of, self.count = of, count
@@ -36,16 +36,22 @@ class Bins:
         return cls(of, count)
 
     @cached_property
-    def first(self) -> Numbers:
+    def least(self) -> Numbers:
+        """The first row of every bin, the number of rows where it has none."""
         least = np.full(self.count, len(self.of))
         np.minimum.at(least, self.of, np.arange(len(self.of)))
+        return least
+
+    @cached_property
+    def first(self) -> Numbers:
+        """The first rows of the groups, in order."""
         if 4 * self.count < len(self.of):
-            return np.sort(least[least < len(self.of)])
-        return np.flatnonzero(least[self.of] == np.arange(len(self.of)))
+            return np.sort(self.least[self.least < len(self.of)])
+        return np.flatnonzero(self.least[self.of] == np.arange(len(self.of)))
 
     @cached_property
     def groups(self) -> Numbers:
-        """The bins that have rows, in order of their first rows."""
+        """The bins of the groups."""
         return self.of[self.first]
 
     def sizes(self) -> pl.Series:

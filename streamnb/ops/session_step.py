@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from streamnb.bins import Bins, whole_numbers
 from streamnb.errors import PlanError
 from streamnb.hash_index import Slots
 from streamnb.ops.folding import FoldStep
 from streamnb.plan import Batch, Opening
 from streamnb.progress import StepTrace
-from streamnb.state import EXPIRES, StateTable
+from streamnb.state import EXPIRES, FOREVER, StateTable, taken
 from streamnb.time import duration
 from streamnb.windows import END, START
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from streamnb.ops.session import SessionGroupBy
 
 ROW, KEY, SESSION = "__row", "__key", "__session"
-"""A row's number; that of the first row with its key, which names the key; its session's number."""
+"""A row's number; that of the first row with its key, which names the key; the session's number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,17 +97,45 @@ class SessionStep(FoldStep):
         """Merge a batch's rows with one another and with the open sessions of their keys."""
         if not len(rows):
             return _Merged(pl.DataFrame(schema=self.table.schema))
-        spans = spans.with_row_index(ROW).with_columns(pl.col(ROW).first().over(self.keys).alias(KEY))
-        keys = spans.filter(pl.col(ROW) == pl.col(KEY)).drop(ROW)
+        first = self._first_rows(spans)
+        number = np.flatnonzero(first == np.arange(len(first)))
+        keys = taken(spans, number).with_columns(pl.Series(KEY, number))
         held = self._held(keys)
-        swept = _swept(held.rows, spans)
-        sessions = _joined(swept)
-        of_held, of_rows = swept[SESSION].head(len(held.rows)), swept[SESSION].tail(len(rows))
-        new, numbers = self._new(rows, of_rows, sessions, spans)
-        at = _places(numbers, len(sessions))[of_held.to_numpy()]
+        session, sessions = self._swept(held.rows, spans, first)
+        new, numbers = self._new(rows, session[len(held.rows) :], sessions, spans)
+        at = _places(numbers, len(sessions))[session[: len(held.rows)]]
         written, replaced = self._write(new, held, at)
         self._list(sessions, keys, held.key_slots)
         return _Merged(written, replaced, len(sessions))
+
+    def _first_rows(self, spans: pl.DataFrame) -> NDArray[np.int64]:
+        """Return for every row the number of the first row with its key."""
+        columns = [column for name in self.keys if (column := whole_numbers(spans[name])) is not None]
+        bins = Bins.by(columns) if columns and len(columns) == len(self.keys) else None
+        if bins is not None:
+            return bins.least[bins.of]
+        numbered = spans.select(self.keys).with_row_index(ROW)
+        return numbered.select(pl.col(ROW).first().over(self.keys).cast(pl.Int64)).to_series().to_numpy()
+
+    def _swept(
+        self, held: pl.DataFrame, spans: pl.DataFrame, first: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], pl.DataFrame]:
+        """Return the session that each of the held sessions and then of the rows is in, and these as they opened.
+
+        In order of key and start, a session begins where the key does, or where a start is behind all ends before it.
+        """
+        key = np.concatenate([held[KEY].to_numpy(), first])
+        start, end = (_numbers(held[name], spans[name]) for name in (START, END))
+        order = np.lexsort((start, key))
+        key, start, end = key[order], start[order], end[order]
+        begins = _begins(key, start, end)
+        edges = np.flatnonzero(begins)
+        opened = np.argsort(np.minimum.reduceat(order, edges))
+        number = np.empty_like(order)
+        number[order] = _places(opened, len(edges))[np.cumsum(begins) - 1]
+        times = {START: start[edges], END: np.maximum.reduceat(end, edges)}
+        columns = [pl.Series(name, time[opened]).cast(self.table.schema[name]) for name, time in times.items()]
+        return number, pl.DataFrame([*columns, pl.Series(KEY, key[edges[opened]])])
 
     def _held(self, keys: pl.DataFrame) -> _Held:
         """Look up the open sessions of some keys, each key's in the order in which they opened."""
@@ -120,13 +149,17 @@ class SessionStep(FoldStep):
         return _Held(rows, slots[still], key_slots)
 
     def _new(
-        self, rows: pl.DataFrame, session: pl.Series, sessions: pl.DataFrame, spans: pl.DataFrame
-    ) -> tuple[pl.DataFrame, pl.Series]:
+        self, rows: pl.DataFrame, session: NDArray[np.int64], sessions: pl.DataFrame, spans: pl.DataFrame
+    ) -> tuple[pl.DataFrame, NDArray[np.int64]]:
         """Aggregate the batch's rows by session; return them as rows of state, and the sessions' numbers."""
-        parts = rows.group_by(session, maintain_order=True).agg(self._parts_of(rows))
-        whole = parts.join(sessions, on=SESSION, how="left", maintain_order="left")
-        whole = whole.hstack(spans[self.keys][whole[KEY]]).with_columns(self.expires)
-        return whole.select(self.table.schema.names()), whole[SESSION]
+        bins = Bins(session, len(sessions))
+        parts = self._binned(rows, bins)
+        if parts is None:
+            grouped = rows.group_by(pl.Series(SESSION, session), maintain_order=True).agg(self._parts_of(rows))
+            parts = grouped.drop(SESSION).get_columns()
+        whole = taken(sessions, bins.groups).hstack(parts)
+        whole = self._with_expires(whole.hstack(taken(spans[self.keys], whole[KEY].to_numpy())))
+        return whole[self.table.schema.names()], bins.groups
 
     def _write(self, new: pl.DataFrame, held: _Held, at: NDArray[np.int64]) -> tuple[pl.DataFrame, int]:
         """Write sessions, on top of the held ones that go up in them: ``at`` says in which, -1 in none.
@@ -156,8 +189,10 @@ class SessionStep(FoldStep):
 
     def _list(self, sessions: pl.DataFrame, keys: pl.DataFrame, key_slots: Slots) -> None:
         """Write down where the sessions of the batch's keys start, and when the last of them ends."""
-        listed = sessions.group_by(KEY).agg(START, pl.col(END).max()).sort(KEY)
-        self.starts.upsert(listed.hstack(keys[self.keys]).with_columns(self.expires), key_slots)
+        listed = (
+            sessions.sort(KEY, maintain_order=True).group_by(KEY, maintain_order=True).agg(START, pl.col(END).max())
+        )
+        self.starts.upsert(self._with_expires(listed.hstack(keys[self.keys])), key_slots)
 
     def _told(self, batch: Batch, late: pl.DataFrame | None, merged: _Merged, gone: pl.DataFrame) -> StepTrace:
         """Count as Spark does: a batch writes all sessions of its keys, and one that went up in another is removed."""
@@ -165,28 +200,33 @@ class SessionStep(FoldStep):
         return replace(trace, num_rows_updated=merged.open, num_rows_removed=len(gone) + merged.replaced)
 
 
-def _swept(held: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-    """Return KEY, START and END of the held sessions, then of the rows, with ROW and the SESSION that each is in.
+def _numbers(held: pl.Series, new: pl.Series) -> NDArray[np.int64]:
+    return np.concatenate([held.cast(pl.Int64).to_numpy(), new.cast(pl.Int64).to_numpy()])
 
-    In order of key and start, a session begins where the key does, or where a start is behind all ends before it.
+
+def _begins(key: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell where a session begins, in order of key and start.
+
+    The ends of a key are lifted above all those of the keys before it: so the largest end so far is one pass. Where
+    the times are too far apart for that, their ranks stand for them.
     """
-    all_ = pl.concat([frame.select(KEY, START, END) for frame in (held, spans)]).with_row_index(ROW)
-    reach = pl.col(END).cum_max().over(KEY).shift(1)
-    begins = (pl.col(KEY) != pl.col(KEY).shift(1)) | (pl.col(START) > reach)
-    swept = all_.sort(KEY, START).with_columns(begins.fill_null(value=True).cum_sum().alias(SESSION))
-    return swept.sort(ROW)
+    new_key = np.concatenate([[True], key[1:] != key[:-1]])
+    rank, low = np.cumsum(new_key), int(start.min())
+    span = int(end.max()) - low + 1
+    if span > FOREVER // int(rank[-1] + 1):
+        ranks = np.unique(np.concatenate([start, end]), return_inverse=True)[1]
+        start, end, low, span = ranks[: len(start)], ranks[len(start) :], 0, len(ranks)
+    lift = rank * span - low
+    reach = np.maximum.accumulate(end + lift)
+    begins: NDArray[np.bool_] = new_key
+    begins[1:] |= (start + lift)[1:] > reach[:-1]
+    return begins
 
 
-def _joined(swept: pl.DataFrame) -> pl.DataFrame:
-    """Return the sessions in the order in which they opened."""
-    edges = pl.col(START).min(), pl.col(END).max(), pl.col(KEY).first()
-    return swept.group_by(SESSION, maintain_order=True).agg(*edges)
-
-
-def _places(numbers: pl.Series, largest: int) -> NDArray[np.int64]:
-    """Return for every number up to the largest where it stands, -1 where it does not."""
-    places = np.full(largest + 1, -1, np.int64)
-    places[numbers.to_numpy()] = np.arange(len(numbers))
+def _places(numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return for every number below the count where it stands, -1 where it does not."""
+    places = np.full(count, -1, np.int64)
+    places[numbers] = np.arange(len(numbers))
     return places
 
 
