@@ -10,28 +10,33 @@ import argparse
 import contextlib
 import itertools
 import multiprocessing
-import os
 import random
 import signal
 import sys
 import tempfile
 import time
+import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest import mock
 
-import streamnb as sn
-from streamnb import points
 from tests.servers.start import START
 from tests.sinks.kinds import ALL, KINDS, LEAST_ONCE
+from tests.sinks.life import Life, expected, run
 
 POINTS = ("sink.begin", "sink.rows", "sink.ledger", "sink.end", "commits.renamed", "batch.end", None)
 """None is a random time."""
-BATCHES, ROWS, KEYS, KILLS_A_ROUND, PATIENCE = 8, 20, 7, 5, 120.0
+KILLS_A_ROUND, PATIENCE = 5, 120.0
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.sinks.kinds"])  # a process of its own costs a second of imports
+_PROCESSES.set_forkserver_preload(["tests.sinks.life"])  # a process of its own costs a second of imports
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder in memory where there is one: a kill does not take what the system holds."""
+    memory = Path("/dev/shm")  # noqa: S108  the name is made by tempfile
+    return tempfile.TemporaryDirectory(prefix="streamnb-kills-", dir=memory if memory.is_dir() else None)
 
 
 @dataclass
@@ -48,19 +53,15 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Round:
-    """A query whose process is killed: the sink, where it writes, how, and the folder from which it goes on."""
-
-    kind: str
-    place: str
-    mode: str
-    checkpoint: str
+class Round(Life):
+    """A query whose process is killed, started again, and compared in the end."""
 
     def live(self, point: str | None, nth: int, delay: float) -> bool:
         """Run the query in a process; True if it was killed, False if it came to its end."""
         ours, theirs = _PROCESSES.Pipe()
-        process = _PROCESSES.Process(target=_run, args=(self, point, nth, theirs))
-        process.start()
+        process = _PROCESSES.Process(target=run, args=(Life(**vars(self)), point, nth, theirs))
+        with mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):  # or each process imports pytest
+            process.start()
         theirs.close()
         if point is None and ours.poll(PATIENCE):
             process.join(delay)
@@ -73,9 +74,9 @@ class Round:
 
     def wrong(self) -> str | None:
         """Return what is lost or doubled, or None."""
-        there, expected = self._there(), _expected(self.mode)
-        lost, doubled = (expected - there).total(), (there - expected).total()
-        return f"{self}: {lost} lost, {doubled} too many" if there != expected else None
+        there, right = self._there(), expected(self.mode)
+        lost, doubled = (right - there).total(), (there - right).total()
+        return f"{self}: {lost} lost, {doubled} too many" if there != right else None
 
     def _there(self) -> Counter[tuple[object, ...]]:
         names = ("key", "value") if self.mode == "append" else ("key", "n", "total")
@@ -88,7 +89,7 @@ def kill(kind: str, new_place: Callable[[], str], kills: int, seed: int = 0) -> 
     in_turn = itertools.cycle(POINTS)
     while (done := result.kills.total()) < kills:
         modes = ALL[kind].modes
-        with tempfile.TemporaryDirectory(prefix="streamnb-kills-") as checkpoint:
+        with scratch() as checkpoint:
             one = Round(kind, new_place(), modes[result.rounds % len(modes)], checkpoint)
             for _ in range(min(KILLS_A_ROUND, kills - done)):
                 point = next(in_turn)
@@ -100,44 +101,6 @@ def kill(kind: str, new_place: Callable[[], str], kills: int, seed: int = 0) -> 
     return result
 
 
-def _run(one: Round, point: str | None, nth: int, ready: Connection) -> None:
-    """Run the query to its end, or to the nth time that a point is reached."""
-    left = nth
-
-    def listener(reached: str) -> None:
-        nonlocal left
-        left -= reached == point
-        if reached == point and left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    points.listen(listener)
-    source = sn.MemorySource({"key": "string", "value": "int64"})
-    for batch in range(BATCHES):
-        source.add(_input(batch))
-    frame, options = sn.stream(source), {"key": "key"} if one.mode == "update" else {}
-    if one.mode != "append":
-        frame = frame.group_by("key").agg(n=sn.count(), total=sn.sum("value"))
-    query = frame.query(one.mode, sink=ALL[one.kind].make(one.place, **options), checkpoint=one.checkpoint)
-    ready.send(True)
-    query.run().stop()
-
-
-def _input(batch: int) -> list[dict[str, object]]:
-    numbers = range(batch * ROWS, (batch + 1) * ROWS)
-    return [{"key": None if n % KEYS == 0 else f"k{n % KEYS}", "value": n} for n in numbers]
-
-
-def _expected(mode: str) -> Counter[tuple[object, ...]]:
-    """Say what must be there, in plain Python."""
-    rows = [row for batch in range(BATCHES) for row in _input(batch)]
-    if mode == "append":
-        return Counter((row["key"], row["value"]) for row in rows)
-    values: dict[object, list[int]] = {}
-    for row in rows:
-        values.setdefault(row["key"], []).append(int(str(row["value"])))
-    return Counter((key, len(of_key), sum(of_key)) for key, of_key in values.items())
-
-
 @contextlib.contextmanager
 def places(kind: str) -> Iterator[Callable[[], str]]:
     """Give new places for a kind, on a server that is started for it if it needs one."""
@@ -145,7 +108,7 @@ def places(kind: str) -> Iterator[Callable[[], str]]:
     with contextlib.ExitStack() as stack:
         name = ALL[kind].server
         if name is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="streamnb-kills-"))
+            folder = stack.enter_context(scratch())
             yield lambda: str(Path(folder) / str(next(count)))
         else:
             server = START[name]()
