@@ -165,3 +165,12 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch):
         LibraryMissingError, match=r'^sinks\.Kafka needs confluent-kafka: pip install "streamnb\[kafka\]"$'
     ):
         sn.sinks.Kafka("t", "h:1")
+
+
+def test_what_is_written_is_a_source_again(topic):
+    data = pl.DataFrame({"k": ["a", None], "n": [2**53 + 1, None], "x": [0.1, -1e300]})
+    sn.sinks.Kafka("t", topic.bootstrap).write_polars(0, data, "append")
+    schema = {"k": "string", "n": "int64", "x": "float64"}
+    back = sn.from_kafka("t", topic.bootstrap, schema, metadata=()).query().run()._memory.table(None)
+    assert back is not None
+    assert sorted(back.rows(), key=repr) == sorted(data.rows(), key=repr)

@@ -153,3 +153,12 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(LibraryMissingError, match=r'^sinks\.Redis needs redis: pip install "streamnb\[redis\]"$'):
         sn.sinks.Redis("", "t")
+
+
+def test_what_is_written_is_a_source_again(redis_server, name):
+    rows = pl.DataFrame({"k": ["a", None], "n": [2**53 + 1, None], "x": [0.1, -1e300]})
+    write(redis_server, name, rows)
+    schema = {"k": "string", "n": "int64", "x": "float64"}
+    back = sn.from_redis(name, redis_server.url, schema, field="row", id=None).query().run()._memory.table(None)
+    assert back is not None
+    assert back.rows() == rows.rows()
