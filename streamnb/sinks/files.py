@@ -25,7 +25,8 @@ class Files:
     counts when the log ``_streamnb/N`` names it, and only whole files are ever named: what a killed writer left behind
     is not there for ``read()``, for ``sn.from_files`` of this folder, nor, while it is half written, for anyone who
     leaves out names that begin with a dot. After a kill another reader may see one whole file that does not count;
-    ``files()`` gives the ones that do. Batches without rows write no file.
+    ``files()`` gives the ones that do. Batches without rows write no file. A stream that reads the folder takes every
+    file once; in complete mode that is each new table, as new rows.
 
     Parquet keeps every type. CSV and JSON keep numbers, text and times, and refuse others; JSON has no NaN, it is null.
 

@@ -52,8 +52,8 @@ class Redis:
     are the hash ``_streamnb:{name}``. What survives the end of the server is the server's setting (``appendfsync``); if
     it forgets batches, the query refuses to go on.
 
-    ``url`` is ``redis://user:password@host:port/db``, or ``rediss://``; it is never shown. What is written without a key
-    is a source again: ``sn.from_redis(name, url, field="row")``.
+    ``url`` is ``redis://user:password@host:port/db``, or ``rediss://``; it is never shown. What is written without a
+    key is a source again: ``sn.from_redis(name, url, field="row")``.
     """
 
     def __init__(
