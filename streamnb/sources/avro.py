@@ -11,7 +11,7 @@ import polars as pl
 
 from streamnb.errors import DataError, PlanError
 from streamnb.patience import library
-from streamnb.sources.records import Where, fitted
+from streamnb.sources.records import fitted
 
 _PRIMITIVES: dict[str, pl.DataType] = {
     "boolean": pl.Boolean(), "int": pl.Int32(), "long": pl.Int64(), "float": pl.Float32(), "double": pl.Float64(),
@@ -44,17 +44,19 @@ class Avro:
                 code="SCHEMA_INVALID",
             ) from None
 
-    def rows(self, payloads: Sequence[bytes | None], where: Where) -> pl.DataFrame:
-        return fitted([self._record(p, where(n)) if p else {} for n, p in enumerate(payloads)], self.schema, where)
+    def frame(self, values: Sequence[Any]) -> pl.DataFrame:
+        return fitted(values, self.schema)
 
-    def _record(self, payload: bytes, where: str) -> Mapping[str, Any]:
+    def value(self, payload: bytes | None) -> Any:
+        if not payload:
+            return {}
         body = io.BytesIO(payload[self._skip :])
         try:
             found = self._fastavro.schemaless_reader(body, self._written, None)
         except Exception as error:  # noqa: BLE001  fastavro raises what the bytes make it raise
-            raise DataError(f"{where}: not written by this Avro schema ({error!r}); give the writer's.") from None
+            raise DataError(f"it was not written by this Avro schema: {error!r}") from None
         if body.read(1):
-            raise DataError(f"{where}: {len(payload)} bytes are more than this Avro schema reads; give the writer's.")
+            raise DataError(f"its {len(payload)} bytes are more than this Avro schema reads")
         return {name: str(value) if _is_uuid(value) else value for name, value in found.items()}
 
 

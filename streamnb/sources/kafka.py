@@ -8,13 +8,13 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from streamnb.connect import Source, Unit
+from streamnb.connect import Sifted, Source, Unit
 from streamnb.errors import DataError, PlanError, one_of
 from streamnb.schema import Schema
 from streamnb.sources.avro import Avro
 from streamnb.sources.kafka_place import Begin, next_ends, place, placed
 from streamnb.sources.kafka_topic import Topic
-from streamnb.sources.records import Format, decoded, guess, parsed, simple_format
+from streamnb.sources.records import Format, decoded, guess, objects, rows_of, simple_format
 from streamnb.time import SECOND, Duration, duration
 
 _METADATA: dict[str, pl.DataType] = {
@@ -42,8 +42,8 @@ def from_kafka(
     """Read a topic of Kafka. The query keeps the offsets, so every range can be read again; no group is joined.
 
     A message is a row, a tombstone and an empty value too (null in every column of the value). A batch holds each
-    partition's rows in their order, one partition after the other. A message that cannot be read is a DataError that
-    names its partition and offset. After a first contact a broker that is away is waited for; ``q.progress`` shows it.
+    partition's rows in their order, one partition after the other. A message that cannot be read is a dead letter with
+    its partition and offset. After a first contact a broker that is away is waited for; ``q.progress`` shows it.
 
     Parameters
     ----------
@@ -111,10 +111,14 @@ def _guessed(topic: Topic) -> dict[str, str]:
     ends = topic.edges()
     first = {p: max(low, high - _SAMPLE) for p, (low, high) in ends.items()}
     messages = topic.messages(first, {p: high for p, (_, high) in ends.items()})
-    found = guess([parsed(m.value(), topic.where(m)) for m in messages if m.value()])
+    found = guess(objects(message.value() for message in messages))
     if not found:
         raise DataError(f"from_kafka: {topic.name!r} holds no message to guess its columns from; give schema={{…}}.")
     return found
+
+
+def _where(message: Any) -> str:
+    return f"partition {message.partition()}, offset {message.offset()}"
 
 
 class Kafka:
@@ -153,11 +157,20 @@ class Kafka:
         ends = next_ends(done, edges, self._topic.rows_per_batch)
         return None if ends == {p: done.get(p, low) for p, (low, _) in edges.items()} else Unit(place(began, ends))
 
-    def read(self, start: Any, end: Any) -> pl.DataFrame:
+    def read(self, start: Any, end: Any) -> Sifted:
         first = {**placed(end["from"]), **({} if start is None else placed(start["to"]))}
         messages = self._topic.messages(first, placed(end["to"]))
-        rows = self._format.rows([m.value() for m in messages], lambda n: self._topic.where(messages[n]))
-        return rows.with_columns(self._added(name, messages) for name in self._columns)
+        payloads = [message.value() for message in messages]
+        rows, kept, bad = rows_of(
+            self._format, payloads, lambda n: _where(messages[n]), lambda n: self._key(messages[n])
+        )
+        good = [messages[n] for n in kept]
+        return Sifted(rows.with_columns(self._added(name, good) for name in self._columns), bad)
+
+    def _key(self, message: Any) -> str | bytes | None:
+        key: bytes | None = message.key()
+        is_text = "key" in self._columns and self._columns["key"][1] == pl.String()
+        return decoded(key) if is_text and key is not None else key
 
     def _added(self, name: str, messages: Sequence[Any]) -> pl.Series:
         column, dtype = self._columns[name]
@@ -169,13 +182,14 @@ class Kafka:
         return pl.Series(column, values, dtype)
 
     def _told(self, name: str, message: Any) -> Any:
+        if name == "key":
+            return self._key(message)
         value = getattr(message, name)()
         if name == "timestamp":
             return value[1] if value[0] else None
-        if name == "headers":
-            return None if value is None else [{"key": k, "value": v} for k, v in value]
-        text = name == "key" and value is not None and self._columns[name][1] == pl.String()
-        return decoded(value, f"{self._topic.where(message)}, key") if text else value
+        if name == "headers" and value is not None:
+            return [{"key": k, "value": v} for k, v in value]
+        return value
 
     def commit(self, end: Any) -> None:
         """Nothing to do: the offsets are the query's."""

@@ -218,6 +218,3 @@ class Topic:
 
     def _at(self, partition: int, offset: int = 0) -> Any:
         return self._kafka.TopicPartition(self.name, partition, offset)
-
-    def where(self, message: Any) -> str:
-        return f"from_kafka: {self.name!r} partition {message.partition()}, offset {message.offset()}"

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from streamnb.connect import Source, Unit
+from streamnb.connect import Sifted, Source, Unit
 from streamnb.errors import DataError, PlanError
 from streamnb.patience import library, secrets_of, shown
 from streamnb.schema import Schema
 from streamnb.sources.answers import Answers
-from streamnb.sources.records import Format, guess, parsed, simple_format
+from streamnb.sources.records import Format, guess, objects, rows_of, simple_format
 from streamnb.time import SECOND, Duration, duration
 
 Found = TypeVar("Found")
@@ -64,7 +64,7 @@ def from_nats(
 def _guessed(log: Log) -> dict[str, str]:
     first, last = log.must_edges()
     messages = log.messages(max(first, last - _SAMPLE + 1), last)
-    found = guess([parsed(m.data, f"from_nats: {log.name!r} message {_sequence(m)}") for m in messages if m.data])
+    found = guess(objects(message.data for message in messages))
     if not found:
         raise DataError(f"from_nats: {log.name!r} holds no message to guess its columns from; give schema={{…}}.")
     return found
@@ -108,13 +108,12 @@ class JetStream:
         end = min(last, done + self._rows_per_batch)
         return Unit({"from": first if start is None else start["from"], "to": end}) if end > done else None
 
-    def read(self, start: Any, end: Any) -> pl.DataFrame:
+    def read(self, start: Any, end: Any) -> Sifted:
         messages = self._log.messages(end["from"] if start is None else start["to"] + 1, end["to"])
-        rows = self._format.rows([m.data for m in messages], lambda n: self._where(messages[n]))
-        return rows.with_columns(_added(name, column, messages) for name, column in self._names.items())
-
-    def _where(self, message: Any) -> str:
-        return f"from_nats: {self._log.name!r} message {_sequence(message)}"
+        payloads = [message.data for message in messages]
+        rows, kept, bad = rows_of(self._format, payloads, lambda n: f"message {_sequence(messages[n])}")
+        good = [messages[n] for n in kept]
+        return Sifted(rows.with_columns(_added(name, column, good) for name, column in self._names.items()), bad)
 
     def commit(self, end: Any) -> None:
         """Nothing to do: the number is the query's."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import polars as pl
 
+from streamnb.connect import BadRecord
 from streamnb.errors import DataError, one_of
 from streamnb.schema import Schema, as_rows, polars_schema
+from streamnb.sources.sift import Record, sift
 
 Where = Callable[[int], str]
-"""Names the place of a record by its number, such as ``partition 0, offset 12``."""
+"""Names the place of a record in its source by its number, such as ``partition 0, offset 12``."""
 
 
 class Format(Protocol):
@@ -21,8 +25,11 @@ class Format(Protocol):
 
     schema: pl.Schema
 
-    def rows(self, payloads: Sequence[bytes | None], where: Where) -> pl.DataFrame:
-        """Return a row for each payload; null in every column for one that is missing or empty."""
+    def value(self, payload: Any) -> Any:
+        """Return what one message says, of its bytes or what else a source has; a DataError if it cannot be read."""
+
+    def frame(self, values: Sequence[Any]) -> pl.DataFrame:
+        """Return a row for each message; a DataError if one does not fit."""
 
 
 class Json:
@@ -31,8 +38,11 @@ class Json:
     def __init__(self, schema: Schema) -> None:
         self.schema = polars_schema("schema", schema)
 
-    def rows(self, payloads: Sequence[bytes | None], where: Where) -> pl.DataFrame:
-        return fitted([parsed(p, where(n)) if p else {} for n, p in enumerate(payloads)], self.schema, where)
+    def value(self, payload: bytes | None) -> Any:
+        return parsed(payload) if payload else {}
+
+    def frame(self, values: Sequence[Any]) -> pl.DataFrame:
+        return fitted(values, self.schema)
 
 
 class Text:
@@ -40,9 +50,11 @@ class Text:
 
     schema = pl.Schema({"value": pl.String()})
 
-    def rows(self, payloads: Sequence[bytes | None], where: Where) -> pl.DataFrame:
-        texts = [None if p is None else decoded(p, where(n)) for n, p in enumerate(payloads)]
-        return pl.DataFrame({"value": texts}, schema=self.schema)
+    def value(self, payload: bytes | None) -> Any:
+        return None if payload is None else decoded(payload)
+
+    def frame(self, values: Sequence[Any]) -> pl.DataFrame:
+        return pl.DataFrame({"value": values}, schema=self.schema)
 
 
 class Raw:
@@ -50,8 +62,11 @@ class Raw:
 
     schema = pl.Schema({"value": pl.Binary()})
 
-    def rows(self, payloads: Sequence[bytes | None], where: Where) -> pl.DataFrame:
-        return pl.DataFrame({"value": list(payloads)}, schema=self.schema)
+    def value(self, payload: bytes | None) -> Any:
+        return payload
+
+    def frame(self, values: Sequence[Any]) -> pl.DataFrame:
+        return pl.DataFrame({"value": values}, schema=self.schema)
 
 
 def simple_format(verb: str, name: str, schema: Schema | None) -> Format:
@@ -70,55 +85,80 @@ def format_of(verb: str, name: str, schema: Schema | None) -> Format | None:
     return None if name == "json" and schema is None else simple_format(verb, name, schema)
 
 
-def decoded(payload: bytes, where: str) -> str:
-    """Return UTF-8 bytes as text; a DataError that names the place if they are not."""
+# -- one record
+
+
+def decoded(payload: bytes) -> str:
+    """Return UTF-8 bytes as text; a DataError if they are not."""
     try:
         return payload.decode()
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{where}: byte {error.start} of {len(payload)} is not UTF-8 ({payload[error.start :][:8]!r}); "
-            "read it with format='raw', or mend the producer."
-        ) from None
+        raise DataError(f"byte {error.start} of {len(payload)} is not UTF-8") from None
 
 
-def parsed(payload: bytes, where: str) -> Mapping[str, Any]:
-    """Return a JSON object; a DataError that names the place if it is none."""
+def parsed(payload: bytes) -> Mapping[str, Any]:
+    """Return a JSON object; a DataError if the bytes are none."""
+    text = decoded(payload)
     try:
-        found = json.loads(decoded(payload, where))
-    except ValueError as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"{where}: {_short(payload)} is not JSON ({error}); read it with format='text', or mend the producer."
-        ) from None
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"it is not JSON: {error}") from None
     if not isinstance(found, Mapping):
-        raise DataError(f"{where}: {_short(payload)} is JSON but no object; read it with format='text'.")
+        raise DataError(f"it is JSON but no object: {type(found).__name__}")
     return found
 
 
-def _short(payload: bytes) -> str:
-    text = payload[:60].decode(errors="replace")
-    return repr(text + "…" if len(payload) > 60 else text)
+def objects(payloads: Iterable[bytes | None]) -> list[Mapping[str, Any]]:
+    """Return the JSON objects among messages."""
+    found = []
+    for payload in payloads:
+        with contextlib.suppress(DataError):
+            found += [parsed(payload)] if payload else []
+    return found
 
 
-def fitted(records: Sequence[Mapping[str, Any]], schema: pl.Schema, where: Where) -> pl.DataFrame:
-    """Return records as rows of a schema; a DataError names the first record that does not fit."""
-    try:
-        return _rows(where(0), records, schema)
-    except (DataError, UnicodeError) as error:
-        if len(records) == 1:
-            said = str(error) if isinstance(error, DataError) else f"{where(0)}: {error}."
-            raise DataError(f"{said} The record: {_short(repr(dict(records[0])).encode())}") from None
-    half = len(records) // 2
-    fitted(records[:half], schema, where)
-    fitted(records[half:], schema, lambda n: where(n + half))
-    raise AssertionError  # one of the halves does not fit
-
-
-def _rows(verb: str, records: Sequence[Mapping[str, Any]], schema: pl.Schema) -> pl.DataFrame:
+def fitted(records: Sequence[Mapping[str, Any]], schema: pl.Schema) -> pl.DataFrame:
+    """Return records as rows of a schema; fields that it does not name are left out."""
     if not records:
         return pl.DataFrame(schema=schema)
-    return as_rows(verb, {name: [record.get(name) for record in records] for name in schema}, schema)
+    try:
+        return as_rows("record", {name: [record.get(name) for record in records] for name in schema}, schema)
+    except UnicodeError as error:
+        raise DataError(f"record: {error}; mend it.") from None
+
+
+# -- many
+
+
+@dataclass(frozen=True)
+class _Message(Record):
+    number: int
+    value: Any
+
+
+def rows_of(
+    format: Format, payloads: Sequence[Any], where: Where, check: Callable[[int], object] = lambda _: None
+) -> tuple[pl.DataFrame, list[int], list[BadRecord]]:
+    """Return the rows of messages, which messages they are, and those that are none.
+
+    ``check`` may find fault with a message too, with a DataError.
+    """
+    good: list[_Message] = []
+    bad: list[BadRecord] = []
+    for number, payload in enumerate(payloads):
+        record = Record(where(number), _bytes(payload))
+        try:
+            check(number)
+            good.append(_Message(record.offset, record.raw, number, format.value(payload)))
+        except DataError as error:
+            bad.append(record.bad(str(error)))
+    found = sift(good, lambda part: format.frame([message.value for message in part]))
+    unfit = {record.offset for record in found.bad}
+    return found.rows, [m.number for m in good if m.offset not in unfit], [*bad, *found.bad]
+
+
+def _bytes(payload: Any) -> bytes:
+    return payload or b"" if isinstance(payload, bytes | None) else repr(payload).encode(errors="backslashreplace")
 
 
 def guess(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from streamnb.connect import Source, Unit
+from streamnb.connect import BadRecord, Sifted, Source, Unit
 from streamnb.errors import DataError, PlanError
 from streamnb.patience import library, secrets_of, shown
 from streamnb.schema import Schema, polars_schema
 from streamnb.sources.answers import Answers
-from streamnb.sources.records import Format, decoded, fitted, guess, parsed, simple_format
+from streamnb.sources.records import Format, decoded, fitted, guess, objects, rows_of, simple_format
 from streamnb.time import SECOND, Duration, duration
 
 Entry = tuple[bytes, dict[bytes, bytes]]
@@ -62,8 +62,7 @@ def _fields(entries: Entries, field: str | None, format: str, schema: Schema | N
     if field is None:
         return Fields(polars_schema("from_redis", schema or dict.fromkeys(_names(entries), "string")))
     if schema is None and format == "json":
-        found = [e[1][field.encode()] for e in entries.some() if field.encode() in e[1]]
-        schema = guess([parsed(text, f"from_redis: {entries.name!r}") for text in found]) or _nothing(entries)
+        schema = guess(objects(fields.get(field.encode()) for _, fields in entries.some())) or _nothing(entries)
     given = simple_format("from_redis", format, schema)
     return Fields(given.schema, field, given)
 
@@ -83,18 +82,32 @@ class Fields:
     def __init__(self, schema: pl.Schema, field: str | None = None, format: Format | None = None) -> None:
         self.schema, self._field, self._format = schema, field, format
 
-    def rows(self, entries: Sequence[Entry], where: Callable[[int], str]) -> pl.DataFrame:
+    def rows(self, entries: Sequence[Entry]) -> tuple[pl.DataFrame, list[int], list[BadRecord]]:
+        def where(n: int) -> str:
+            return f"entry {entries[n][0].decode()}"
+
         if self._format is not None and self._field is not None:
             key = self._field.encode()
-            return self._format.rows([fields.get(key) for _, fields in entries], where)
-        return fitted([self._texts(entry, where(n)) for n, entry in enumerate(entries)], self.schema, where)
+            return rows_of(self._format, [fields.get(key) for _, fields in entries], where)
+        return rows_of(_Columns(self.schema), [fields for _, fields in entries], where)
 
-    def _texts(self, entry: Entry, where: str) -> Mapping[str, Any]:
-        found = {decoded(k, where): v for k, v in entry[1].items()}
+
+class _Columns:
+    """An entry's fields, a column each; text unless the column is binary."""
+
+    def __init__(self, schema: pl.Schema) -> None:
+        self.schema = schema
+
+    def value(self, payload: Mapping[bytes, bytes]) -> Any:
+        fields = {decoded(name): value for name, value in payload.items()}
         return {
-            name: found.get(name) if dtype == pl.Binary() or name not in found else decoded(found[name], where)
-            for name, dtype in self.schema.items()
+            name: value if self.schema[name] == pl.Binary() else decoded(value)
+            for name, value in fields.items()
+            if name in self.schema
         }
+
+    def frame(self, values: Sequence[Any]) -> pl.DataFrame:
+        return fitted(values, self.schema)
 
 
 class RedisStream:
@@ -123,10 +136,11 @@ class RedisStream:
             return None
         return Unit({"from": _numbers(found[0][0]) if start is None else start["from"], "to": _numbers(found[-1][0])})
 
-    def read(self, start: Any, end: Any) -> pl.DataFrame:
+    def read(self, start: Any, end: Any) -> Sifted:
         found = self._entries.between(None if start is None else start["to"], end)
-        rows = self._fields.rows(found, lambda n: f"from_redis: {self._entries.name!r} entry {found[n][0].decode()}")
-        return rows if self._id is None else rows.with_columns(pl.Series(self._id, [i.decode() for i, _ in found]))
+        rows, kept, bad = self._fields.rows(found)
+        ids = [] if self._id is None else [pl.Series(self._id, [found[n][0].decode() for n in kept], pl.String)]
+        return Sifted(rows.with_columns(ids), bad)
 
     def commit(self, end: Any) -> None:
         """Nothing to do: the id is the query's."""

@@ -11,10 +11,10 @@ from typing import Any
 
 import polars as pl
 
-from streamnb.connect import Unit
+from streamnb.connect import Sifted, Unit
 from streamnb.errors import DataError, PlanError, StreamnbError
 from streamnb.patience import GLANCE, Retry, asker, asking, masked, still_asked
-from streamnb.sources.records import Format, Json, guess, parsed
+from streamnb.sources.records import Format, Json, guess, objects, rows_of
 from streamnb.sources.spool import Received, RefusedError, Spool
 from streamnb.time import SystemClock
 
@@ -171,7 +171,7 @@ class Spooled:
         ended.set()
         first = self._spool.first
         records = self._spool.read(first, min(end, first + _SAMPLE))
-        found = guess([parsed(r.payload, f"{self._verb}: record {r.number}") for r in records])
+        found = guess(objects(record.payload for record in records))
         if not found:
             raise DataError(f"{self._verb}: nothing came to guess the columns from; give schema={{…}}.")
         return Json(found)
@@ -231,10 +231,10 @@ class Spooled:
         began = self._begin() if start is None else start["from"]
         return Unit({"from": began, "to": end}) if end > done else None
 
-    def read(self, start: Any, end: Any) -> pl.DataFrame:
+    def read(self, start: Any, end: Any) -> Sifted:
         records = self._spool.read(end["from"] if start is None else start["to"], end["to"])
-        rows = self._format.rows([r.payload for r in records], lambda n: f"{self._verb}: record {records[n].number}")
-        return rows.with_columns(self._added(records))
+        rows, kept, bad = rows_of(self._format, [r.payload for r in records], lambda n: f"record {records[n].number}")
+        return Sifted(rows.with_columns(self._added([records[n] for n in kept])), bad)
 
     def _added(self, records: list[Received]) -> list[pl.Series]:
         tags = [pl.Series(self._tag, [r.tag for r in records], pl.String)] if self._tag else []

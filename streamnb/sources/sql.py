@@ -14,12 +14,12 @@ from uuid import UUID
 
 import polars as pl
 
-from streamnb.connect import Source, Unit
+from streamnb.connect import Sifted, Source, Unit
 from streamnb.errors import PlanError, column_not_found
 from streamnb.patience import library
 from streamnb.schema import Schema, polars_schema
 from streamnb.sources.answers import Answers
-from streamnb.sources.records import fitted
+from streamnb.sources.records import fitted, rows_of
 from streamnb.time import SECOND, Duration, duration
 
 
@@ -95,20 +95,33 @@ class Table:
         found = self._database.answers.ask(lambda: self._database.select(statement, values), [])
         return Unit(_plain(found[0][0])) if found and found[0][0] is not None else None
 
-    def read(self, start: Any, end: Any) -> pl.DataFrame:
+    def read(self, start: Any, end: Any) -> Sifted:
         by, mark, values = self._quoted, self._database.mark, (end,) if start is None else (start, end)
         names = ", ".join(map(self._database.quoted, self.schema))
         after = "" if start is None else f"{by} > {mark} AND "
         statement = f"SELECT {names} FROM {self._name} WHERE {after}{by} <= {mark} ORDER BY {by}"  # noqa: S608
         found = self._database.answers.must(lambda: self._database.select(statement, values))
-        records = [{n: _value(v, t) for (n, t), v in zip(self.schema.items(), row, strict=True)} for row in found]
-        return fitted(records, self.schema, lambda n: f"from_sql: {self._table!r}, row {n} after {self._by}={start!r}")
+        rows, _, bad = rows_of(_Columns(self.schema), found, lambda n: f"row {n + 1} after {self._by}={start!r}")
+        return Sifted(rows, bad)
 
     def commit(self, end: Any) -> None:
         """Nothing to do: the rows stay."""
 
     def __repr__(self) -> str:
         return f"Table({self._table!r} of {self._database.label}, by {self._by!r})"
+
+
+class _Columns:
+    """A row as the database gave it."""
+
+    def __init__(self, schema: pl.Schema) -> None:
+        self.schema = schema
+
+    def value(self, payload: Sequence[Any]) -> Any:
+        return {name: _value(v, dtype) for (name, dtype), v in zip(self.schema.items(), payload, strict=True)}
+
+    def frame(self, values: Sequence[Any]) -> pl.DataFrame:
+        return fitted(values, self.schema)
 
 
 def _value(value: Any, dtype: pl.DataType) -> Any:

@@ -65,7 +65,7 @@ def test_a_generator_without_end_stops_within_a_second_and_goes_on_later():
     query = frame.query()
     step_until(query, 10)
     assert seconds_to_stop(query) < 1
-    eventually(lambda: not source_threads(), 1)
+    eventually(lambda: not source_threads(), 5)
     again = frame.query()
     step_until(again, 10)
     assert numbers(again)[:10] == list(range(10))
@@ -86,7 +86,7 @@ def test_an_async_generator_that_waits_is_left_and_gone_on_with():
     query = frame.query()
     step_until(query, 1)
     assert seconds_to_stop(query) < 1
-    eventually(lambda: not source_threads(), 1)
+    eventually(lambda: not source_threads(), 5)
     go.set()
     again = frame.query()
     step_until(again, 2)

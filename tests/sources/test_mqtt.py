@@ -101,7 +101,7 @@ def test_a_query_stops_within_a_second_and_its_thread_ends(broker):
     query = frame.start()
     eventually(lambda: status(frame) == "connected")
     assert seconds_to_stop(query) < 1
-    eventually(lambda: not source_threads(), 2)
+    eventually(lambda: not source_threads(), 5)
 
 
 def test_a_missing_library_is_one_line_to_type(monkeypatch):

@@ -126,7 +126,7 @@ def test_a_query_stops_within_a_second_and_its_thread_ends(server):
     query = read(server).start()
     eventually(lambda: server.heard)
     assert seconds_to_stop(query) < 1
-    eventually(lambda: not source_threads(), 2)
+    eventually(lambda: not source_threads(), 5)
 
 
 def test_a_missing_library_is_one_line_to_type(monkeypatch):
