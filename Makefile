@@ -35,6 +35,7 @@ bench: $(VENV)/.dev | $(VENV)/rivals
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults $(KILLS)
 	$(BIN)/python -m tests.sinks.kills
+	$(BIN)/python -m tests.sources.kafka_faults 60 20
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz $(SEEDS)

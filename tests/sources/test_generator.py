@@ -17,14 +17,6 @@ from tests.sources.waiting import eventually, seconds_to_stop, source_of, source
 SCHEMA = {"n": "int64"}
 
 
-@pytest.fixture(autouse=True)
-def _end() -> Iterator[None]:
-    yield
-    for query in sn.queries():
-        query.stop()
-    eventually(lambda: not source_threads())
-
-
 def numbers(query: sn.Query) -> list[int]:
     return [int(n) for n in query.result["n"]]
 

@@ -8,7 +8,6 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -48,11 +47,8 @@ class Topic:
 
 
 @pytest.fixture
-def topic(kafka: MockKafka) -> Iterator[Topic]:
-    topic = Topic(kafka)
-    yield topic
-    for query in sn.queries():
-        query.stop()
+def topic(kafka: MockKafka) -> Topic:
+    return Topic(kafka)
 
 
 def row(v: int, **more: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,11 +17,8 @@ SCHEMA = {"v": "int64"}
 
 
 @pytest.fixture
-def broker(mosquitto: Mosquitto) -> Iterator[Mosquitto]:
-    yield mosquitto
-    for query in sn.queries():
-        query.stop()
-    eventually(lambda: not source_threads())
+def broker(mosquitto: Mosquitto) -> Mosquitto:
+    return mosquitto
 
 
 def read(broker: Mosquitto, schema: Any = SCHEMA, **options: Any) -> sn.StreamFrame:

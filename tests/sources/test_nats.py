@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -52,10 +52,8 @@ class Stream:
 
 
 @pytest.fixture
-def stream(nats_server: Nats) -> Iterator[Stream]:
-    yield Stream(nats_server)
-    for query in sn.queries():
-        query.stop()
+def stream(nats_server: Nats) -> Stream:
+    return Stream(nats_server)
 
 
 def values(query: sn.Query) -> list[list[int]]:

@@ -41,8 +41,6 @@ class Stream:
 def stream(redis_server: Redis) -> Iterator[Stream]:
     stream = Stream(redis_server)
     yield stream
-    for query in sn.queries():
-        query.stop()
     stream.redis.delete(stream.name)
 
 

@@ -59,8 +59,6 @@ def table(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Database]:
         yield Database(str(tmp_path / "shop.db"), "INTEGER PRIMARY KEY", "?")
     else:
         yield Database(postgres_address(request.getfixturevalue("postgres_server")), "BIGINT PRIMARY KEY", "%s")
-    for query in sn.queries():
-        query.stop()
 
 
 def ids(query: sn.Query) -> list[list[int]]:

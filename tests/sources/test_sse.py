@@ -75,9 +75,6 @@ class Events:
 def server() -> Iterator[Events]:
     with Events() as running:
         yield running
-        for query in sn.queries():
-            query.stop()
-    eventually(lambda: not source_threads())
 
 
 def test_an_event_is_a_row_with_its_name(server):

@@ -65,9 +65,6 @@ class Lines:
 def server() -> Iterator[Lines]:
     with Lines() as lines:
         yield lines
-    for query in sn.queries():
-        query.stop()
-    eventually(lambda: not source_threads())
 
 
 def read(server: Lines, schema: Any = SCHEMA, **options: Any) -> sn.StreamFrame:

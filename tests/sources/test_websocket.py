@@ -69,9 +69,6 @@ class Server:
 def server() -> Iterator[Server]:
     with Server() as running:
         yield running
-        for query in sn.queries():
-            query.stop()
-    eventually(lambda: not source_threads())
 
 
 def read(server: Server, schema: Any = SCHEMA, token: str = TOKEN, **options: Any) -> sn.StreamFrame:
