@@ -36,6 +36,7 @@ faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults $(KILLS)
 	$(BIN)/python -m tests.sinks.kills
 	$(BIN)/python -m tests.sources.kafka_faults 60 20
+	$(BIN)/python -m tests.sources.spool_kills 30
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz $(SEEDS)

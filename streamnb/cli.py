@@ -20,6 +20,14 @@ import streamnb
 
 _PACKAGE = Path(__file__).parent
 _CORE = ("narwhals", "polars", "pandas", "pyarrow", "numpy", "streamz", "ipywidgets", "anywidget")
+_CLIENTS = (
+    ("confluent-kafka", "from_kafka and sn.sinks.Kafka", "kafka"),
+    ("redis", "from_redis and sn.sinks.Redis", "redis"),
+    ("psycopg", "Postgres", "postgres"),
+    ("nats-py", "from_nats", "nats"),
+    ("paho-mqtt", "from_mqtt", "mqtt"),
+    ("websockets", "from_websocket", "websocket"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,7 +133,7 @@ def _become(command: list[str], environment: dict[str, str]) -> int:
 def doctor() -> int:
     """Print one line for each thing that streamnb needs or can use."""
     for name, finding in (("python", platform.python_version()), ("streamnb", streamnb.__version__), *_findings()):
-        print(f"{name:<11} {finding}")
+        print(f"{name:<15} {finding}")
     return 0
 
 
@@ -135,8 +143,13 @@ def _findings() -> list[tuple[str, str]]:
         ("bokeh", _bokeh()),
         ("jupyterlab", _version("jupyterlab") or "missing; type pip install 'streamnb[lab]'"),
         ("pyspark", _version("pyspark") or "missing, needed only to run on Spark; type pip install 'streamnb[spark]'"),
+        *((name, _version(name) or _needed(what, extra)) for name, what, extra in _CLIENTS),
         ("java", shutil.which("java") or "not found, needed only to run on Spark; install Java 17 or newer"),
     ]
+
+
+def _needed(what: str, extra: str) -> str:
+    return f"missing, needed only for {what}; type pip install 'streamnb[{extra}]'"
 
 
 def _version(distribution: str) -> str | None:

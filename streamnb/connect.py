@@ -24,7 +24,8 @@ class Source(Protocol):
     after ``start`` up to ``end``, always the same ones: dicts, a dict of columns, pandas, Polars or Arrow.
 
     A source may also have ``unit(start) -> Unit | None``, the next piece that a single step should take (else a step
-    takes all there is), and ``arrival``, the name of the column that says when a row arrived.
+    takes all there is), ``arrival``, the name of the column that says when a row arrived, and ``status``, a line on its
+    connection that ``q.sources`` shows. One that waits for a network asks ``streamnb.patience`` whether to go on.
     """
 
     @property

@@ -115,7 +115,7 @@ class Inputs:
 
     def progress(self, rows: Mapping[int, pl.DataFrame], offsets: Mapping[int, Offset]) -> list[SourceProgress]:
         return [
-            SourceProgress(_told(source), self.offsets[n], offsets[n], offsets[n], len(rows[id(source)]))
+            SourceProgress(told(source), self.offsets[n], offsets[n], offsets[n], len(rows[id(source)]))
             for n, source in enumerate(self.sources)
         ]
 
@@ -160,7 +160,7 @@ class Inputs:
             source.forget(self.offsets[n])
 
 
-def _told(source: Source) -> str:
+def told(source: Source) -> str:
     """Return a source as progress tells of it: with its status where it has one."""
     status = getattr(source, "status", None)
     return repr(source) if status is None else f"{source!r}: {status}"

@@ -19,7 +19,7 @@ from streamnb.explain import explain
 from streamnb.graph import Graph
 from streamnb.history import History
 from streamnb.holders import watermarks
-from streamnb.inputs import Inputs
+from streamnb.inputs import Inputs, told
 from streamnb.journal import Journal
 from streamnb.kept import Order, StatePage, chosen, page, place_among_told, scratch, stateful
 from streamnb.ledger import Ledger, Size
@@ -79,6 +79,11 @@ class Looking:
     def plan(self) -> Node:
         """The plan as it was written."""
         return self._plan
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources, with their status where they have one: connected, or what is waited for or tried again."""
+        return [told(source) for source in self._inputs.sources]
 
     @property
     def playing(self) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 import streamnb as sn
 from streamnb.errors import DataError, PlanError
+from tests.sources.spool_kills import play
 
 
 def fill(spool: sn.Spool, count: int, size: int = 10) -> None:
@@ -205,3 +206,7 @@ def test_fsync_waits_for_the_disk_once_for_all_records(tmp_path, monkeypatch, fs
 def test_a_limit_of_nothing_is_refused():
     with pytest.raises(PlanError, match="limit=0 holds no record"):
         sn.Spool(limit=0)
+
+
+def test_kills_lose_and_double_nothing():
+    assert play(kills=2, count=60, seed=3) == (2, [])
