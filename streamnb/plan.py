@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
@@ -13,7 +13,7 @@ import polars as pl
 
 from streamnb.errors import column_not_found
 from streamnb.expressions import native
-from streamnb.progress import StepTrace
+from streamnb.progress import Made, StepTrace
 from streamnb.state import StateTable
 from streamnb.time import Watermark, moment
 
@@ -40,7 +40,7 @@ class Batch:
 
     ``late_watermark`` is that of the batch before: rows at or behind it are late. ``eviction_watermark`` is this
     batch's: state at or behind it ends. ``time`` is its processing time. ``trace`` is what the step that made this
-    batch tells of its work. ``source`` makes the rows once more, where that is cheaper than to keep them for the trace.
+    batch tells of its work. ``made`` makes the rows once more, where that is cheaper than to keep them for the trace.
     """
 
     rows: pl.DataFrame
@@ -49,17 +49,15 @@ class Batch:
     id: int = 0
     time: int = 0
     trace: StepTrace | None = None
-    source: Callable[[], pl.DataFrame] | None = None
+    made: Made | None = None
 
-    def with_rows(
-        self, rows: pl.DataFrame, trace: StepTrace | None = None, source: Callable[[], pl.DataFrame] | None = None
-    ) -> Batch:
-        return replace(self, rows=rows, trace=trace, source=source)
+    def with_rows(self, rows: pl.DataFrame, trace: StepTrace | None = None, made: Made | None = None) -> Batch:
+        return Batch(rows, self.late_watermark, self.eviction_watermark, self.id, self.time, trace, made)
 
     @property
     def told(self) -> Any:
         """The rows as a trace holds them: themselves, or what makes them."""
-        return self.rows if self.source is None else self.source
+        return self.made or self.rows
 
 
 class Step(ABC):
@@ -170,11 +168,13 @@ class _RowWiseStep(Step):
     def on_batch(self, *batches: Batch) -> Batch:
         (batch,) = batches
         rows = self.node.apply(batch.rows, self._compile)
-        return batch.with_rows(rows, source=self._again(batch.told) if self.node.repeatable else None)
+        return batch.with_rows(rows, made=self._again(batch) if self.node.repeatable else None)
 
-    def _again(self, told: Any) -> Callable[[], pl.DataFrame]:
-        node, compile = self.node, self._compile
-        return lambda: node.apply(told() if callable(told) else told, compile)
+    def _again(self, batch: Batch) -> Made:
+        def how(rows: pl.DataFrame) -> Any:
+            return self.node.apply(rows, self._compile)
+
+        return Made(batch.rows, how) if batch.made is None else batch.made.then(how)
 
     def _compile(self, expression: Any) -> pl.Expr:
         """Compile once; the node keeps its expressions alive, so their ids are theirs."""

@@ -38,19 +38,43 @@ class Record(Mapping[str, Any]):
         return len(fields(self))  # type: ignore[arg-type]
 
 
+class Made:
+    """Rows made from ``held`` ones whenever somebody asks: all that is kept of them."""
+
+    def __init__(self, held: pl.DataFrame, how: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+        self.held, self.how = held, how
+
+    def __call__(self) -> pl.DataFrame:
+        return self.how(self.held)
+
+    def then(self, how: Callable[[pl.DataFrame], pl.DataFrame]) -> Made:
+        """Return the rows that are made from these."""
+        first = self.how
+        return Made(self.held, lambda rows: how(first(rows)))
+
+    def emptied(self) -> Made:
+        """Return what holds nothing and makes the same columns."""
+        return Made(self.held.clear(), self.how)
+
+
 class Told:
-    """A field that is given rows, or a function that makes them whenever somebody asks."""
+    """A field that is given rows, or made ones."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __get__(self, record: Any, owner: type) -> pl.DataFrame:
-        given = record.__dict__[self._name]
-        rows: pl.DataFrame = given() if callable(given) else given
-        return rows
+        given: pl.DataFrame | Made = record.__dict__[self._name]
+        return given() if isinstance(given, Made) else given
 
-    def __set__(self, record: Any, given: pl.DataFrame | Callable[[], pl.DataFrame]) -> None:
+    def __set__(self, record: Any, given: pl.DataFrame | Made) -> None:
         record.__dict__[self._name] = given
+
+
+def told(record: Trace | StepTrace) -> pl.DataFrame | Made:
+    """Return the rows of a record as it was given them."""
+    given: pl.DataFrame | Made = record.__dict__["rows"]
+    return given
 
 
 @dataclass(frozen=True, eq=False)

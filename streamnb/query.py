@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -249,8 +248,8 @@ class Query(Playing):
             num_dead_letters=len(dead),
         )
         self._replayed = planned.time if planned.replayed else None
-        trace = trace_of(batch, self._graph, rows, out.rows, has_data=planned.has_data)
-        self._commit(planned, batch, replace(trace, dead_letters=dead), progress)
+        trace = trace_of(batch, self._graph, rows, out.rows, dead, has_data=planned.has_data)
+        self._commit(planned, batch, trace, progress)
         return progress
 
     def _read(self, planned: Planned, batch: Batch, aside: list[Aside]) -> Mapping[int, pl.DataFrame]:

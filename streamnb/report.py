@@ -93,7 +93,13 @@ def _operator(trace: StepTrace, graph: Graph) -> OperatorProgress:
 
 
 def trace_of(
-    batch: Batch, graph: Graph, rows: Mapping[int, pl.DataFrame], emitted: pl.DataFrame, *, has_data: bool
+    batch: Batch,
+    graph: Graph,
+    rows: Mapping[int, pl.DataFrame],
+    emitted: pl.DataFrame,
+    dead_letters: pl.DataFrame,
+    *,
+    has_data: bool,
 ) -> Trace:
     """Return the story of a batch. Holds the frames themselves, no copies."""
     steps, dtype = graph.watermark_steps, _time_type(graph)
@@ -110,6 +116,7 @@ def trace_of(
         rows=steps[0].told if steps else rows[id(source)],
         steps=graph.traces,
         emitted=emitted,
+        dead_letters=dead_letters,
         marks=_marks(graph),
         work=graph.work,
     )

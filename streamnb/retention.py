@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
-from streamnb.progress import StepTrace, Trace
+from streamnb.progress import Made, StepTrace, Trace, told
 
 BUDGET = 32 * 2**20
 """About how many bytes of rows ``q.trace`` holds. Older batches keep their numbers, watermarks and late rows."""
@@ -36,20 +37,27 @@ class Retention:
 
 
 def _size(trace: Trace) -> int:
-    frames = [trace.rows, trace.emitted, *(step.rows for step in trace.steps)]
+    given = [told(trace), trace.emitted, *map(told, trace.steps)]
+    frames = [rows.held if isinstance(rows, Made) else rows for rows in given]
     return sum(int(frame.estimated_size()) for frame in {id(frame): frame for frame in frames}.values())
 
 
 def _emptied(trace: Trace) -> Trace:
     steps = tuple(map(_emptied_step, trace.steps))
-    return replace(trace, rows=trace.rows.clear(), emitted=trace.emitted.clear(), steps=steps)
+    return replace(trace, rows=_nothing_of(told(trace)), emitted=trace.emitted.clear(), steps=steps)
 
 
 def _emptied_step(step: StepTrace) -> StepTrace:
-    changed, removed = _nothing_of(step.changed()), _nothing_of(step.removed())
-    return replace(step, rows=step.rows.clear(), changed=changed, removed=removed)
+    changed, removed = _nothing_from(step.changed), _nothing_from(step.removed)
+    return replace(step, rows=_nothing_of(told(step)), changed=changed, removed=removed)
 
 
-def _nothing_of(rows: pl.DataFrame) -> Callable[[], pl.DataFrame]:
-    empty = rows.clear()
+def _nothing_of(rows: pl.DataFrame | Made) -> Any:
+    return rows.emptied() if isinstance(rows, Made) else rows.clear()
+
+
+def _nothing_from(function: Callable[[], pl.DataFrame]) -> Callable[[], pl.DataFrame]:
+    if isinstance(function, Made):
+        return function.emptied()
+    empty = function().clear()
     return lambda: empty

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,7 +11,7 @@ from streamnb.bins import Bins
 from streamnb.expressions import outcome, plain_column
 from streamnb.folds import Fold, Parts
 from streamnb.plan import Batch, Opening, Step, moved
-from streamnb.progress import StepTrace
+from streamnb.progress import Made, StepTrace
 from streamnb.state import EXPIRES, StateTable
 from streamnb.time import NEVER_LATE
 
@@ -101,24 +101,28 @@ class FoldStep(Step):
     def state(self) -> pl.DataFrame:
         return self.table.frame().select(*self.out, EXPIRES)
 
-    def _trace(self, batch: Batch, late: pl.DataFrame | None, written: pl.DataFrame, gone: pl.DataFrame) -> StepTrace:
+    def _trace(
+        self,
+        batch: Batch,
+        late: pl.DataFrame | None,
+        written: pl.DataFrame,
+        gone: pl.DataFrame,
+        counts: tuple[int, int] | None = None,
+    ) -> StepTrace:
+        """Tell of a batch; ``counts`` are the rows updated and removed, where they are not those written and gone."""
         return StepTrace(
             operator=self.node.verb,
             rows=batch.told,
             late=late,
-            changed=_later(self._finish, written),
-            removed=_later(self._finish, gone),
+            changed=Made(written, self._finish),
+            removed=Made(gone, self._finish),
             late_watermark=batch.late_watermark,
             eviction_watermark=batch.eviction_watermark,
             num_rows_total=len(self.table),
-            num_rows_updated=len(written),
-            num_rows_removed=len(gone),
+            num_rows_updated=len(written) if counts is None else counts[0],
+            num_rows_removed=len(gone) if counts is None else counts[1],
             memory_used_bytes=sum(table.nbytes for table in self.tables),
         )
-
-
-def _later(finish: Callable[[pl.DataFrame], pl.DataFrame], rows: pl.DataFrame) -> Callable[[], pl.DataFrame]:
-    return lambda: finish(rows)
 
 
 class Folding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -182,7 +182,7 @@ class JoinStep(Step):
         late = [new.late.with_columns(side=pl.lit(name)) for (name, _), new in zip(self._named, news, strict=True)]
         return StepTrace(
             operator="join",
-            rows=cast("Any", lambda: pl.concat([batch.rows for batch in batches], how="diagonal_relaxed")),
+            rows=pl.concat([batch.rows for batch in batches], how="diagonal_relaxed"),
             late=pl.concat(late, how="diagonal"),
             changed=lambda: pl.concat([new.rows for new in news], how="diagonal"),
             removed=lambda: pl.concat([rows.drop(ID, MATCHED, EXPIRES) for rows in removed], how="diagonal"),

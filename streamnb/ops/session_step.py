@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -196,8 +196,8 @@ class SessionStep(FoldStep):
 
     def _told(self, batch: Batch, late: pl.DataFrame | None, merged: _Merged, gone: pl.DataFrame) -> StepTrace:
         """Count as Spark does: a batch writes all sessions of its keys, and one that went up in another is removed."""
-        trace = self._trace(batch, late, merged.written, gone)
-        return replace(trace, num_rows_updated=merged.open, num_rows_removed=len(gone) + merged.replaced)
+        counts = merged.open, len(gone) + merged.replaced
+        return self._trace(batch, late, merged.written, gone, counts)
 
 
 def _numbers(held: pl.Series, new: pl.Series) -> NDArray[np.int64]:

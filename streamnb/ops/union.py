@@ -69,5 +69,5 @@ class _Step(Step):
             late_watermark=least(b.late_watermark for b in batches),
             eviction_watermark=least(b.eviction_watermark for b in batches),
             trace=None,
-            source=None,
+            made=None,
         )
