@@ -57,6 +57,7 @@ class Ledger:
         self._sizes: list[Size] = []
         self._new: list[Hashes] = []
         self._live, self._ever, self._count = _NONE, _NONE, 0
+        self._blind = False  # whether rows of old batches were let go of before they were read here
 
     def follow(self, traces: Sequence[Trace]) -> list[Size]:
         """Return one size a batch; traces that were rewound are read anew."""
@@ -78,9 +79,11 @@ class Ledger:
     def _read(self, trace: Trace, step: StepTrace) -> None:
         held = self._sizes[-1].keys if self._sizes else 0
         made = step.num_rows_total - held + step.num_rows_removed
-        before, told = len(self._ever), self._key is not None and _told(step)
-        new = self._turn(step, self._key) if self._key is not None and told else _NONE
-        self._count += len(self._ever) - before if told else made
+        self._blind = self._blind or trace.summarised
+        before = len(self._ever)
+        new = _NONE if self._key is None or trace.summarised else self._turn(step, self._key)
+        self._count += made if self._blind or self._key is None else len(self._ever) - before
+        new = new if len(new) <= made else _NONE  # some are older than what is still told of
         changed = max(0, step.num_rows_updated - made)
         size = (step.num_rows_total, self._count, made, changed, step.num_rows_removed, step.memory_used_bytes)
         self._sizes.append(Size(trace.batch_id, *size))
@@ -96,11 +99,6 @@ class Ledger:
         self._live = _without(_with(self._live, new), gone)
         self._ever = _with(_with(self._ever, new), late)
         return new
-
-
-def _told(step: StepTrace) -> bool:
-    """Tell whether a step still has its rows: those of old batches are let go of, their numbers stay."""
-    return not (step.num_rows_updated and not len(step.changed()))
 
 
 def _hash(rows: pl.DataFrame, key: Sequence[str]) -> Hashes:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from streamnb.connect import Source
 from streamnb.folds import CollectList, Parts
 from streamnb.graph import Graph, StepStream
+from streamnb.inputs import Inputs
 from streamnb.ops.columns import Drop
 from streamnb.ops.group_by import GroupBy
 from streamnb.ops.join import Join
@@ -24,7 +25,6 @@ from streamnb.ops.with_watermark import WithWatermark
 from streamnb.plan import Batch, Node, Opening, RowWise
 from streamnb.progress import Progress, Trace
 from streamnb.schema import polars_schema
-from streamnb.sources.sift import sifted
 from streamnb.time import Watermark, instant
 
 ROWS = "\0rows"
@@ -54,7 +54,10 @@ class Recording:
     def read(self, number: int) -> tuple[pl.DataFrame, ...]:
         """Return the rows of the ``number``-th batch, one frame a source."""
         told = self.progress[number].sources
-        return tuple(_read(source, told[n].start_offset, told[n].end_offset) for n, source in enumerate(self.sources))
+        inputs = Inputs(self.sources)
+        inputs.rewind({n: source.start_offset for n, source in enumerate(told)})
+        rows = inputs.read({n: source.end_offset for n, source in enumerate(told)}, [])
+        return tuple(rows[id(source)] for source in self.sources)
 
     @cached_property
     def schemas(self) -> tuple[pl.Schema, ...]:
@@ -126,14 +129,6 @@ class Recording:
         first = number * len(self.sources)
         pairs = zip(self.sources, self.inputs[number], self.starts[first:], strict=False)
         return {id(source): numbered(rows, int(start), marked) for source, rows, start in pairs}
-
-
-def _read(source: Source, start: Any, end: Any) -> pl.DataFrame:
-    schema = polars_schema("read", source.schema)
-    if start == end:
-        return pl.DataFrame(schema=schema)
-    rows: pl.DataFrame = sifted(f"read {source!r}", source.read(start, end), schema, "").rows
-    return rows
 
 
 def numbered(rows: pl.DataFrame, start: int, marked: Ids | None = None) -> pl.DataFrame:

@@ -188,7 +188,8 @@ class Trace:
     ``watermark_after`` the one it left behind, set by the row ``watermark_row``. ``rows`` are the rows that declared an
     event time in it (all input rows where none is declared). ``no_data`` marks a batch without input. ``marks`` are the
     inputs' own watermarks after it; the query goes by the least of them (``watermark_policy="max"``: the largest).
-    ``dead_letters`` are the records it set aside.
+    ``dead_letters`` are the records it set aside. ``summarised``: it is old, and only its numbers and its late rows are
+    kept; its other rows can be read again from the sources.
     ``serial`` tells it from the trace of a batch that was done again after a rewind.
     ``work`` tells of every operator of the plan that runs.
     """
@@ -204,6 +205,7 @@ class Trace:
     emitted: pl.DataFrame
     marks: tuple[Mark, ...] = ()
     dead_letters: pl.DataFrame | None = None
+    summarised: bool = False
     serial: int = field(default_factory=count().__next__)
     work: tuple[Work, ...] = ()
 

@@ -44,7 +44,7 @@ def _size(trace: Trace) -> int:
 
 def _emptied(trace: Trace) -> Trace:
     steps = tuple(map(_emptied_step, trace.steps))
-    return replace(trace, rows=_nothing_of(told(trace)), emitted=trace.emitted.clear(), steps=steps)
+    return replace(trace, rows=_nothing_of(told(trace)), emitted=trace.emitted.clear(), steps=steps, summarised=True)
 
 
 def _emptied_step(step: StepTrace) -> StepTrace:

@@ -297,6 +297,8 @@ def _left_out(stop: Stop) -> str:
         return f"{plural(stop.node.n, 'row')} had passed"
     if isinstance(stop.node, Explode):
         return f"{stop.node.column} holds nothing"
+    if isinstance(stop.node, WithWatermark):
+        return f"its {stop.node.event_time} lies further beyond the clock than guard_future allows"
     return "it has no time, or no gap, so it is in no window"
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from streamnb.cards import NOTE, Card, Line, plural
 from streamnb.check import check
 from streamnb.errors import PlanError
-from streamnb.inputs import Inputs
+from streamnb.inputs import Inputs, own_sources
 from streamnb.lineage import numbered, with_delay
 from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WithWatermark
@@ -214,8 +214,8 @@ class _Case:
             units, watermark = recorded(recording), recording.watermark
             frames = [rows for batch in recording.inputs for rows in batch]
         else:
-            plan, mode, watermark = query.node, _mode_of(query.node), Watermark()
-            units, frames = _units_of(query.node)
+            plan, mode, watermark = own_sources(query.node), _mode_of(query.node), Watermark()
+            units, frames = _units_of(plan)
         if not units:
             raise PlanError("what_if: nothing is read yet; run the query first.", code="NOTHING_RECORDED")
         rows = pl.concat(frames, how="diagonal_relaxed")

@@ -201,3 +201,27 @@ def test_it_tells_the_same_after_a_rewind_and_on_time_zones():
 def test_a_query_that_has_read_nothing():
     source = sn.MemorySource({"k": "string"})
     assert sn.stream(source).query().why({"k": "a"}).fate == "none"
+
+
+def test_a_time_ahead_of_the_clock_was_set_aside(rows):
+    clock = sn.ManualClock("2024-01-01 12:00")
+    marked = sn.stream(rows).with_watermark("ts", "0s").group_by(sn.window("ts", "1h")).agg(n=sn.count())
+    query = marked.query(clock=clock, guard_future="1 minute")
+    rows.add([{"ts": "2024-01-01 11:00", "k": "a"}, {"ts": "2024-01-02 11:00", "k": "b"}])
+    told = query.run().why({"k": "b"})
+    assert told.fate == "left out"
+    assert "guard_future" in told.title
+    assert query.why({"k": "a"}).fate == "held"
+
+
+def test_rows_of_batches_that_are_summarised_are_read_again(monkeypatch, rows):
+    monkeypatch.setattr("streamnb.retention.BUDGET", 1)
+    query = sn.stream(rows).group_by("k").agg(n=sn.count()).query("update")
+    for key in "abc":
+        rows.add([{"k": key, "v": 1}, {"k": "z", "v": 2}])
+        query.step()
+    assert [trace.summarised for trace in query.trace] == [True, True, False]
+    assert query.why({"k": "a"}).fate == "emitted"
+    assert behind(query.why({"k": "z", "n": 2})) == 2
+    assert [size.ever for size in query.state_sizes()] == [2, 3, 4]
+    assert query.compare_with_batch().equal
