@@ -67,7 +67,7 @@ from streamnb.stream import Batches, batches, objects
 from streamnb.suggest import suggest_watermark
 from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
-from streamnb.views.inspectors import joins, late, metrics, modes, plan, plane, state, windows
+from streamnb.views.inspectors import joins, late, metrics, modes, plan, plane, save_html, state, windows
 from streamnb.what_if import what_if
 from streamnb.windows import window
 
@@ -162,6 +162,7 @@ __all__ = [
     "quantile",
     "queries",
     "recover",
+    "save_html",
     "session_window",
     "simulate",
     "sinks",

@@ -28,6 +28,11 @@ _open: dict[tuple[str, ...], Dashboard] = {}
 _cells: dict[str, tuple[str, list[Dashboard | Poster]]] = {}
 
 
+def every_view() -> tuple[type[View], ...]:
+    """Return all views of queries, tabs of their dashboards or not."""
+    return (*VIEWS, Modes)
+
+
 def show(query: Playable, names: tuple[str, ...] = ()) -> None:
     """Display the dashboard of ``query``, or some of its views; where there can be no widgets, its one line of text."""
     cell = _running_cell()
@@ -58,8 +63,7 @@ def dashboard_of(query: Playable, names: tuple[str, ...] = ()) -> Dashboard:
         found.close()
         found = None
     if found is None:
-        every: tuple[type[View], ...] = (*VIEWS, Modes)
-        wanted = [view for view in every if (view.name in names if names else view.fits(query))]
+        wanted = [view for view in every_view() if (view.name in names if names else view.fits(query))]
         found = _open[key] = Dashboard(query, wanted, plane=not names or PLANE in names)
     return found
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -117,3 +120,24 @@ def windows(
 def joins(query: Playable) -> Inspector:
     """Show what both sides of a join of streams hold, until when, and which rows have met."""
     return Inspector(query, "joins")
+
+
+def save_html(shown: Any, path: str | os.PathLike[str], *, delays: Sequence[Duration] = ()) -> Path:
+    """Save a query, or one of its views, as one HTML file that plays back what was recorded; return where.
+
+    The page needs neither Python nor network: it steps, plays, goes back, and follows the reader's light or dark.
+
+    Parameters
+    ----------
+    shown
+        A query (its plane, late rows and state), or what ``sn.plane(q)``, ``sn.late(q)``, ``sn.plan(frame)``,
+        ``sn.windows(…)`` and the others return.
+    delays
+        Other delays to run the query with, over the same input, for a slider: ``["1 hour", "6 hours"]``. Its own is
+        among them in any case.
+
+    Keeps the newest 200 batches. Errors: PlanError for delays where the plan has no watermark, or more than one.
+    """
+    from streamnb.views.save import save
+
+    return save(shown, path, delays)

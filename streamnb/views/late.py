@@ -25,8 +25,9 @@ _HIDDEN = {BATCH, AT, BY, UNTIL, "__operator", "late_by", *BOUNDS}
 
 
 def late_sheet(
-    late: Sequence[LateRows], case: Case | None, zone: str | None, page: int, picked: tuple[int, int] | None
-) -> Sheet:
+    late: Sequence[LateRows], case: Case | None, zone: str | None, *, page: int = 0,
+    picked: tuple[int, int] | None = None, live: bool = True,
+) -> Sheet:  # fmt: skip
     """Lay out the dropped rows of the batches so far, and the case of one row."""
     number = sum(found.rows.height for found in late)
     parts: list[Part] = []
@@ -41,7 +42,7 @@ def late_sheet(
         )
         parts += [Choice("page", f"of {number:,} dropped rows", options, str(page))] if last else []
         parts.append(late_table(late, page, zone, picked))
-    return Sheet(_title(case, number), tuple(parts), _spoken(case, number, zone), _lead(case))
+    return Sheet(_title(case, number), tuple(parts), _spoken(case, number, zone), _lead(case, live=live))
 
 
 def _title(case: Case | None, number: int) -> str:
@@ -55,14 +56,12 @@ def _title(case: Case | None, number: int) -> str:
     return f"{case.name} was counted{', though it is older than the watermark' if behind else ''}."
 
 
-def _lead(case: Case | None) -> str:
+def _lead(case: Case | None, *, live: bool) -> str:
     if case is None:
-        return "Click a mark in the plane to ask about its row."
+        return "Click a mark in the plane to ask about its row." if live else ""
     judged = "the end of the row's window" if case.window else "the row's time"
-    return (
-        f"What counts is {judged}, compared with the watermark of the batch before. "
-        "Click a row below, or a mark in the plane, to ask about another."
-    )
+    ask = " Click a row below, or a mark in the plane, to ask about another." if live else ""
+    return f"What counts is {judged}, compared with the watermark of the batch before.{ask}"
 
 
 def _spoken(case: Case | None, number: int, zone: str | None) -> str:
@@ -182,7 +181,7 @@ class Late(View):
         recent = slice(max(0, at + 1 - MOST_BATCHES), at + 1)
         case = case_of(picked, traces[recent], readings[recent], outline) if picked else None
         zone = zone_of(outline.event_time, [t.rows for t in traces[:1]])
-        sheet = late_sheet(late, case, zone, self.page, picked)
+        sheet = late_sheet(late, case, zone, page=self.page, picked=picked, live=self.live)
         if self.cursor.picked and case is None:
             words = Words("The row asked about has not arrived yet at this batch, or its story is no longer kept.")
             return Sheet(sheet.title, (words, *sheet.parts), sheet.spoken, sheet.lead)

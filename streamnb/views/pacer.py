@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FRAME = 0.09
-"""Seconds from one frame to the next: about 10 frames a second."""
+FRAME = 0.1
+"""Seconds from one frame to the next: 10 frames a second at most."""
 CALM = 1.0
 """Seconds without a change after which the picture has come to rest."""
 AGAIN = 0.02

@@ -15,6 +15,7 @@ import polars as pl
 
 from streamnb.progress import Outline, Playable, Trace
 from streamnb.time import MILLISECOND
+from streamnb.views.cursor import Picked
 from streamnb.views.plane_axis import Axis, count_axis, spell_clock, time_axis
 from streamnb.views.plane_rows import (
     DROPPED,
@@ -44,12 +45,13 @@ _INSET = 0.04
 
 @dataclass(frozen=True)
 class Mark:
-    """One row at (event time, arrival), its fate, and its columns as words."""
+    """One row at (event time, arrival), its fate, its columns as words, and which row it is, once it has arrived."""
 
     x: float
     y: float
     fate: str
     tip: str
+    row: Picked | None = None
 
 
 @dataclass(frozen=True)
@@ -212,9 +214,10 @@ def _rows(scene: Scene, most: int) -> tuple[tuple[Mark, ...], str]:
         extra |= kept & ~drawn
     sample: list[Mark] = []
     besides: list[Mark] = []
-    for rows, own, end in zip(placed, fates, ends.tolist(), strict=True):
+    names = [*(r.batch_id for r in scene.shown), *(None for _ in placed[len(scene.shown) :])]
+    for rows, own, end, name in zip(placed, fates, ends.tolist(), names, strict=True):
         which = np.flatnonzero((drawn | extra)[end - len(own) : end])
-        for mark, is_extra in zip(_marks(rows, own, which), extra[end - len(own) + which], strict=True):
+        for mark, is_extra in zip(_marks(rows, own, which, name), extra[end - len(own) + which], strict=True):
             (besides if is_extra else sample).append(mark)
     words = sampled(len(sample) + len(besides), int(seen.sum()), every_of) if every > 1 else ""
     return (*sample, *besides), words
@@ -230,9 +233,17 @@ def _every(rows: int, most: int) -> int:
     return 1 if rows <= most else 2 ** math.ceil(math.log2(rows / most))
 
 
-def _marks(rows: Placed, fates: np.ndarray[Any, Any], which: np.ndarray[Any, Any]) -> Iterable[Mark]:
+def _marks(
+    rows: Placed, fates: np.ndarray[Any, Any], which: np.ndarray[Any, Any], batch_id: int | None
+) -> Iterable[Mark]:
     return [
-        Mark(float(rows.x[i]), float(rows.y[i]), fates[i], f"{FATES[fates[i]]}\n{tip}")
+        Mark(
+            float(rows.x[i]),
+            float(rows.y[i]),
+            fates[i],
+            f"{FATES[fates[i]]}\n{tip}",
+            None if batch_id is None else (batch_id, int(i)),
+        )
         for i, tip in zip(which, rows.tips(which), strict=True)
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from bokeh.models import (
     Range1d,
     Scatter,
     Segment,
+    TapTool,
     Text,
     VStrip,
 )
@@ -31,6 +32,7 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
 from streamnb.progress import Playable
+from streamnb.views.cursor import Picked
 from streamnb.views.plane import (
     FRAME,
     HEIGHT,
@@ -43,7 +45,7 @@ from streamnb.views.plane import (
     plane_of,
 )
 from streamnb.views.plane_axis import Axis
-from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING
+from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING, Reading
 from streamnb.views.theme import FONT, paint
 
 WORDS_PAUSE = 0.4
@@ -79,6 +81,7 @@ class Plane:
                                  text_line_height=1.35, standoff=12)  # fmt: skip
         self._marks: tuple[tuple[str, str], ...] = ()
         self._written_at = 0.0
+        self._rows: list[Picked | None] = []
         self.refresh(len(query.trace) - 1)
 
     def refresh(self, cursor: int, *, playing: bool = False) -> None:
@@ -88,10 +91,31 @@ class Plane:
         """
         layout = plane_of(self._query, cursor, MOST_WHILE_PLAYING if playing else MOST_ROWS)
         _set(self._renderers[COUNTED].glyph, line_width=1 if len(layout.rows) <= _RIMMED else 0)
+        self._rows = [mark.row for mark in layout.rows]
         _frame(self.figure, layout.x, layout.y)
         for name, columns in _columns(layout).items():
             push(self._sources[name], columns)
         self._write(layout, playing=playing)
+
+    def pick(self, row: Picked | None, readings: Sequence[Reading]) -> None:
+        """Put a ring around a row, wherever it lies; around none where it has not arrived."""
+        found = next((r.placed for r in readings if row is not None and r.batch_id == row[0]), None)
+        there = row is not None and found is not None and row[1] < len(found.x) and np.isfinite(found.x[row[1]])
+        place = [(float(found.x[row[1]]), float(found.y[row[1]]))] if there and found is not None and row else []
+        push(self._sources["picked"], _table(place, "x y"))
+
+    def on_click(self, ask: Callable[[Picked], None]) -> None:
+        """Call ``ask`` with the row of a mark that is clicked."""
+        source = self._sources[COUNTED]
+
+        def clicked(_attribute: str, _old: Any, new: list[int]) -> None:
+            rows = [self._rows[i] for i in new if i < len(self._rows)]
+            if new:
+                source.selected.indices = []
+            if rows and (last := rows[-1]) is not None:
+                ask(last)
+
+        source.selected.on_change("indices", clicked)
 
     def describe(self, cursor: int) -> str:
         """Return the state after batch ``cursor`` in sentences, for those who do not see the picture."""
@@ -252,6 +276,7 @@ class _Pen:
     ) -> None:  # fmt: skip
         self.sources[name] = source or ColumnDataSource()
         drawn = self.ground.add_glyph(self.sources[name], paint(glyph, **roles) if roles else glyph, level=level)
+        drawn.selection_glyph = drawn.nonselection_glyph = None  # a clicked mark looks like the others
         self.renderers[name] = drawn
         if tip:
             self.hover(drawn)
@@ -284,6 +309,8 @@ def _draw_rows(draw: _Pen) -> None:
     for fate, (look, roles) in looks.items():
         draw(fate, paint(Scatter(x="x", y=fate, **look), **roles), source=source)
     draw.hover(*(draw.renderers[fate] for fate in _FATES))
+    draw.ground.add_tools(TapTool(renderers=[draw.renderers[fate] for fate in _FATES], visible=False))
+    draw("picked", Scatter(x="x", y="y", size=19, line_width=2, fill_color=None), line_color="ink")
 
 
 _LABELS: dict[str, tuple[str, dict[str, Any]]] = {

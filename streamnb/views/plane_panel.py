@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streamnb.views.cursor import cursor_of
 from streamnb.views.live import Live
 from streamnb.views.plane_figure import Plane
+from streamnb.views.plane_rows import story_of
 from streamnb.views.plane_svg import svg
 from streamnb.views.view import Panel
 
@@ -21,6 +23,8 @@ class PlanePanel(Panel):
         self.plane = Plane(query)
         self.live = Live(self.plane.figure)
         self.widget = self.live
+        self.cursor = cursor_of(query)
+        self.plane.on_click(self.cursor.pick)
 
     def ready(self) -> bool:
         return self.live.ready()
@@ -28,6 +32,8 @@ class PlanePanel(Panel):
     def draw(self, at: int, since: float, *, playing: bool) -> None:
         with self.live.lock:
             self.plane.refresh(at, playing=playing)
+            shown = story_of(self.query).follow(list(self.query.trace))[: at + 1] if self.cursor.picked else []
+            self.plane.pick(self.cursor.picked, shown)
             self.live.flush(since)
             if not playing:
                 self.live.caption = self.plane.describe(at)

@@ -298,6 +298,7 @@ export class SheetView {
       const old = this.parts[i]?.view.root;
       if (old) old.replaceWith(view.root);
       else this.body.append(view.root);
+      if (!this.send && view instanceof ControlPart) view.root.style.display = "none"; // nobody would answer
       this.parts[i] = { name, view };
     }
     if (this.parts[i].text !== text) this.parts[i].view.show(part);

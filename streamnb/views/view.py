@@ -21,6 +21,8 @@ class View(ABC):
     """What a reader has chosen in a view of ``query``, and the sheet that follows from it."""
 
     name: ClassVar[str]
+    live = True
+    """Whether somebody is there to answer a gesture; not so in a saved page."""
 
     def __init__(self, query: Playable) -> None:
         self.query = query

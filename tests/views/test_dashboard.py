@@ -8,16 +8,20 @@ import time
 import weakref
 from typing import Any
 
+import comm
 import nbformat
 import pytest
+from ipywidgets.widgets import widget
 from nbclient import NotebookClient
 
 import streamnb as sn
 from streamnb.views import display, pacer, still
 from streamnb.views.cursor import cursor_of
 from streamnb.views.dashboard import Dashboard
+from streamnb.views.late import Late
 from streamnb.views.pacer import Pacer
 from streamnb.views.plane_panel import PlanePanel
+from streamnb.views.state import State
 
 
 class Posted(list[tuple[str, dict[str, Any]]]):
@@ -266,6 +270,82 @@ show(query)"""
     assert notebook.cells[1].outputs == []
 
 
+@pytest.mark.usefixtures("cells")
+@pytest.mark.parametrize("names", [(), ("late",)])
+def test_fifty_runs_of_a_cell_leave_nothing_behind(cells, names, source):
+    source.add([{"at": "2024-01-01 09:00:00", "v": 1}])
+    counts = []
+    for run in range(50):
+        cells[1] = f"run-{run}"
+        query = sn.stream(source).with_watermark("at", "1 minute").query(name="test-dashboard-again")
+        query.step()
+        display.show(query, names)
+        if run in {1, 49}:
+            counts.append(left_behind(query))
+    assert counts[0] == counts[1]
+    query.stop()
+
+
+def left_behind(query) -> tuple[int, int, int, int]:
+    """Count the models, comms, subscriptions and threads of views."""
+    threads = [t for t in threading.enumerate() if t.name == f"streamnb view of {query.name}"]
+    for ended in threads[:-1]:
+        ended.join(5)
+    return (
+        len(widget._instances),
+        len(comm.get_comm_manager().comms),
+        len(query._listeners) + len(cursor_of(query)._watchers),
+        sum(t.is_alive() for t in threads),
+    )
+
+
+def test_a_tab_that_was_never_open_costs_nothing(query):
+    shown = Dashboard(query, [State, Late])
+    assert list(shown.panels) == ["plane"]
+    shown.choose("state")
+    assert list(shown.panels) == ["plane", "state"]
+    assert shown.panels["state"].widget in shown.box.children
+    assert shown.panels["plane"].widget not in shown.box.children
+    shown.close()
+
+
+def test_only_the_open_tab_is_drawn(query, monkeypatch):
+    shown = Dashboard(query, [State])
+    shown._pacer.stop()
+    plane = shown.panel
+    shown.choose("state")
+    monkeypatch.setattr(plane, "draw", lambda *_, **__: pytest.fail("drawn behind another tab"))
+    query.step()
+    shown._draw(0.0)
+    shown.choose("plane")
+    monkeypatch.undo()
+    shown._draw(0.0)
+    shown.close()
+
+
+def test_a_tab_that_fails_says_so_and_the_query_runs_on(query, monkeypatch):
+    shown = Dashboard(query, [State])
+    monkeypatch.setattr(State, "sheet", lambda *_: 1 / 0)
+    shown.choose("state")
+    shown._draw(0.0)
+    assert shown.controls.shown["error"]["title"] == "ZeroDivisionError: division by zero"
+    assert query.step() is not None
+    shown.close()
+
+
+def test_a_clicked_mark_is_the_row_asked_about(dashboard):
+    panel = dashboard.panel
+    assert isinstance(panel, PlanePanel)
+    panel.plane._sources["counted"].selected.indices = [1]
+    assert dashboard.cursor.picked == (1, 0)
+    dashboard._draw(0.0)
+    ring = panel.plane._sources["picked"].data
+    assert ring["x"][0] == panel.plane._sources["counted"].data["x"][1]
+    dashboard.cursor.pick((1, 0))
+    dashboard._draw(0.0)
+    assert len(panel.plane._sources["picked"].data["x"]) == 0
+
+
 # -- pacer
 
 
@@ -310,3 +390,13 @@ def test_after_a_change_it_comes_to_rest_once(drawing):
     assert drawing.rested.wait(5)
     drawing.rested.clear()
     assert not drawing.rested.wait(0.1)
+
+
+def test_however_many_changes_there_are_ten_frames_a_second_at_most(drawing):
+    times: list[float] = []
+    while len(times) < 4:
+        drawing.drawn.clear()
+        drawing.pacer.mark()
+        assert drawing.drawn.wait(5)
+        times.append(time.monotonic())
+    assert times[-1] - times[0] >= 0.29

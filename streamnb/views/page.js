@@ -1,0 +1,116 @@
+// A recorded query: step, play, tabs and delay, over sheets that were laid out when the page was saved.
+
+const INTERVALS = { "½×": 2000, "1×": 1000, "2×": 500, "5×": 200 };
+const data = JSON.parse(document.getElementById("sn-data").textContent);
+const { pool } = data;
+
+// A list is told by what it shares with the one before: its beginning, what is new, its end.
+function listOf([start, middle, end], before) {
+  return [...before.slice(0, start), ...middle, ...before.slice(before.length - end)];
+}
+
+function unpacked(frames) {
+  let lists = [];
+  return frames.map(({ sheet, lists: told }) => {
+    lists = told.map((list, i) => listOf(list, lists[i] ?? []));
+    return { sheet, lists };
+  });
+}
+
+function sheetOf({ sheet, lists }) {
+  const fill = (value) => {
+    if (Array.isArray(value)) return value.map(fill);
+    if (value === null || typeof value !== "object") return value;
+    if ("@" in value) return lists[value["@"]].map((n) => pool[n]);
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, fill(inner)]));
+  };
+  return fill(sheet);
+}
+
+const runs = data.runs.map((run) => ({ ...run, views: Object.fromEntries(Object.entries(run.views).map(([name, frames]) => [name, unpacked(frames)])) }));
+const state = { run: data.start, view: Object.keys(runs[0].views)[0], at: Infinity, timer: undefined };
+
+const find = (id) => document.getElementById(id);
+const view = new SheetView(find("sn-sheet"));
+const frames = () => runs[state.run].views[state.view];
+
+function show() {
+  const { batches, label } = runs[state.run];
+  const last = batches.length - 1;
+  state.at = Math.max(0, Math.min(state.at, last));
+  find("sn-batch").max = last;
+  find("sn-batch").value = state.at;
+  find("sn-batch").style.setProperty("--fill", `${last ? (100 * state.at) / last : 0}%`);
+  find("sn-where").textContent = batches.length ? `batch ${batches[state.at]} of ${batches[last]}` : "no batch";
+  find("sn-batch").setAttribute("aria-valuetext", find("sn-where").textContent);
+  find("sn-delay-told").textContent = label;
+  for (const tab of document.querySelectorAll("[role=tab]")) tab.setAttribute("aria-selected", String(tab.dataset.tab === state.view));
+  view.show(sheetOf(frames()[Math.min(state.at, frames().length - 1)]));
+}
+
+function look(at) {
+  pause();
+  state.at = at;
+  show();
+}
+
+function pause() {
+  clearInterval(state.timer);
+  state.timer = undefined;
+  find("sn-play").textContent = "▶ play";
+}
+
+function play() {
+  if (state.timer) return pause();
+  const last = runs[state.run].batches.length - 1;
+  if (state.at >= last) state.at = -1;
+  find("sn-play").textContent = "❚❚ pause";
+  state.timer = setInterval(() => {
+    state.at += 1;
+    show();
+    if (state.at >= last) pause();
+  }, INTERVALS[find("sn-speed").value]);
+}
+
+find("sn-back").onclick = () => look(state.at - 1);
+find("sn-step").onclick = () => look(state.at + 1);
+find("sn-play").onclick = play;
+find("sn-speed").onchange = () => state.timer && (pause(), play());
+find("sn-batch").oninput = () => look(Number(find("sn-batch").value));
+find("sn-delay").oninput = () => {
+  const now = runs[state.run].times[state.at];
+  state.run = Number(find("sn-delay").value);
+  state.at = runs[state.run].times.findLastIndex((time) => time <= now); // other delays have other batches
+  show();
+};
+find("sn-theme").onclick = () => {
+  const { dataset } = document.body;
+  const dark = dataset.jpThemeLight ? dataset.jpThemeLight === "false" : matchMedia("(prefers-color-scheme: dark)").matches;
+  dataset.jpThemeLight = String(dark);
+};
+find("sn-tabs").onclick = (event) => {
+  const name = event.target.dataset.tab;
+  if (!name) return;
+  state.view = name;
+  show();
+};
+addEventListener("keydown", (event) => {
+  if (["INPUT", "SELECT"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
+  const actions = { ArrowLeft: () => look(state.at - 1), ArrowRight: () => look(state.at + 1), Home: () => look(0), End: () => look(Infinity), p: play };
+  if (!actions[event.key]) return;
+  event.preventDefault();
+  actions[event.key]();
+});
+for (const speed of Object.keys(INTERVALS)) find("sn-speed").append(Object.assign(document.createElement("option"), { textContent: speed, selected: speed === "2×" }));
+for (const name of Object.keys(runs[0].views)) {
+  const tab = Object.assign(document.createElement("button"), { type: "button", textContent: name });
+  tab.setAttribute("role", "tab");
+  tab.dataset.tab = name;
+  find("sn-tabs").append(tab);
+}
+find("sn-tabs").hidden = Object.keys(runs[0].views).length < 2;
+find("sn-delay").max = runs.length - 1;
+find("sn-delay").value = state.run;
+find("sn-delay-box").hidden = runs.length < 2;
+find("sn-bar").hidden = runs[0].batches.length < 2;
+show();

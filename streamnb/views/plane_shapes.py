@@ -1,0 +1,109 @@
+"""The plane as shapes of a sheet, for a page that has neither kernel nor Bokeh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from streamnb.views.chart import Frame
+from streamnb.views.plane import FRAME, Bar, PlaneLayout
+from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING
+from streamnb.views.shapes import Figure, Shape, Sheet, area, cross, dot, line, rect, table, text
+
+_LEFT, _TOP, _WIDE, _HIGH = FRAME
+_UP = 60
+"""Pixels that the title takes in the other painters; here it stands outside."""
+_FATES_LISTED = 200
+
+
+def plane_sheet(layout: PlaneLayout) -> Sheet:
+    """Return a layout of the plane as a sheet."""
+    frame = Frame(_LEFT, _TOP - _UP, _WIDE, _HIGH, layout.x.start, layout.x.end, layout.y.start, layout.y.end)
+    shapes = [*_ground(layout, frame), *_results(layout, frame), *_rows(layout, frame), *_notes(layout, frame)]
+    rows = [(mark.fate, *mark.tip.split("\n")[1:4]) for mark in layout.rows if mark.fate != UPCOMING]
+    listed = [(fate, "; ".join(words)) for fate, *words in rows[-_FATES_LISTED:]]
+    behind = table("Rows that have arrived, the newest last", ("fate", "row"), listed)
+    figure = Figure(layout.spoken, _TOP - _UP + _HIGH + 60, tuple(shapes), behind)
+    key = tuple((mark(fate, 12, 8), words) for fate, words in layout.key)
+    return Sheet(layout.title, (figure,), layout.spoken, layout.caption, key)
+
+
+def mark(fate: str, x: float, y: float, tip: str | None = None) -> Shape:
+    """Return the mark of a fate."""
+    if fate == DROPPED:
+        return cross(x, y, 3.6, tip=tip)
+    looks = {
+        COUNTED: (4.2, "ontime", "ground", 1.0),
+        LATE: (4.2, "ontime", "late", 2.2),
+        ASIDE: (2.0, "muted", None, 0.0),
+        UPCOMING: (3.2, None, "muted", 1.1),
+    }
+    r, fill, edge, stroke = looks[fate]
+    return dot(x, y, r, fill, edge, stroke=stroke, tip=tip)
+
+
+def _ground(layout: PlaneLayout, frame: Frame) -> Iterator[Shape]:
+    for start, end in layout.strips:
+        left, right = (min(max(frame.x(edge), frame.left), frame.right) for edge in (start, end))
+        yield rect(left, frame.top, right - left, frame.height, "strip")
+    if layout.closed:
+        corners = [_inside(frame, point) for point in layout.closed]
+        yield area(corners, "closed", 0.05)
+        yield area(corners, "closed", 1.0, hatch=True)
+    yield line([(frame.left, frame.top), (frame.left, frame.bottom), (frame.right, frame.bottom)], "faint", 1)
+    for at, words in layout.x.ticks:
+        yield text(frame.x(at), frame.bottom + 20, words, anchor="middle")
+    for at, words in layout.y.ticks:
+        yield text(frame.left - 9, frame.y(at) + 4, words, anchor="end")
+    yield text(frame.left + frame.width / 2, frame.bottom + 44, layout.x.label, size=13, anchor="middle")
+    yield text(15, frame.top + frame.height / 2, layout.y.label, size=13, anchor="middle", turn=-90)
+    if layout.diagonal:
+        yield line(map(frame.at, layout.diagonal), "muted", 1, "5 4")
+
+
+def _inside(frame: Frame, point: tuple[float, float]) -> tuple[float, float]:
+    x, y = frame.at(point)
+    return min(max(x, frame.left), frame.right), min(max(y, frame.top), frame.bottom)
+
+
+def _results(layout: PlaneLayout, frame: Frame) -> Iterator[Shape]:
+    if layout.watermark and layout.now:
+        x, y = _inside(frame, (layout.watermark.x, layout.now.y))
+        yield line([(x, frame.bottom), (x, y)], "watermark", 1.8, "2 3")
+    for bar in layout.bars:
+        yield _bar(bar, frame)
+    for stem in layout.stems:
+        yield line([frame.at((stem.left, 0)), frame.at((stem.left, stem.y))], "ontime", 5, tip=stem.tip)
+    if layout.now:
+        y = frame.y(layout.now.y)
+        yield line([(frame.left, y), (frame.right, y)], "now", 1.6)
+    if layout.stair:
+        yield line([_inside(frame, point) for point in layout.stair], "watermark", 3)
+
+
+def _bar(bar: Bar, frame: Frame) -> Shape:
+    return line([frame.at((bar.left, bar.y)), frame.at((bar.right, bar.y))], "ink", 4.5, tip=bar.tip)
+
+
+def _rows(layout: PlaneLayout, frame: Frame) -> Iterator[Shape]:
+    for row in sorted(layout.rows, key=lambda row: row.fate == DROPPED):
+        yield mark(row.fate, *frame.at((row.x, row.y)), row.tip)
+    for bar in layout.bars:
+        if bar.text:
+            middle = frame.x((bar.left + bar.right) / 2)
+            yield text(middle, frame.y(bar.y) - 7, bar.text, "ink", 15, anchor="middle", bold=True, halo=True)
+    for note in layout.provisional:
+        yield text(frame.x(note.x), frame.y(note.y) - 7, note.text, "muted", 14, anchor="middle", halo=True)
+
+
+def _notes(layout: PlaneLayout, frame: Frame) -> Iterator[Shape]:
+    if layout.watermark:
+        side, anchor = (-6, "end") if layout.watermark.align == "right" else (6, "start")
+        x = max(frame.x(layout.watermark.x), frame.left)
+        yield text(x + side, frame.bottom - 8, layout.watermark.text, "watermark_text", 13, anchor=anchor, bold=True)
+    if layout.now:
+        for n, words in enumerate(layout.now.text.split("\n")):
+            yield text(frame.right + 8, frame.y(layout.now.y) - 4 + 16 * n, words, "now", 13, bold=True)
+    if layout.no_delay:
+        x, y = frame.at((layout.no_delay.x, layout.no_delay.y))
+        turn = -round(layout.no_delay.angle, 1)
+        yield text(x, y + 16, layout.no_delay.text, "muted", 12.5, anchor="middle", italic=True, turn=turn)

@@ -1,0 +1,77 @@
+"""A saved page, with neither kernel nor network: it steps, plays, changes its delay, and runs nothing of the data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Dialog, Page, Request
+
+import streamnb as sn
+from tests.browser.lab import ARTIFACTS
+
+EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    opened = browser.new_page(viewport={"width": 900, "height": 1000})
+    told: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        told.append(dialog.message)
+        dialog.dismiss()
+
+    def note(request: Request) -> None:
+        if not request.url.startswith("file:"):
+            told.append(request.url)
+
+    opened.on("pageerror", lambda error: told.append(str(error)))
+    opened.on("dialog", refuse)
+    opened.on("request", note)
+    yield opened
+    opened.close()
+    assert told == []
+
+
+def test_a_saved_query_plays_back(page: Page, tmp_path: Path):
+    flights = sn.data.landings("JFK", "2013-02-08")
+    frame = flights.with_watermark("dep", "3 hours").group_by(sn.window("dep", "1 hour")).agg(n=sn.count())
+    query = frame.query(name="test-page").run()
+    path = sn.save_html(sn.plane(query), tmp_path / "plane.html", delays=["6 hours"])
+    assert path.stat().st_size < 700_000
+    page.goto(path.as_uri())
+    title, where = page.locator(".sn-finding"), page.locator("#sn-where")
+    title.filter(has_text="A 3-hour watermark drops 23 of 145 rows.").wait_for()
+    page.locator("#sn-delay").fill("1")
+    title.filter(has_text=re.compile(r"A 6-hour watermark drops \w+ of 1\d\d rows")).wait_for()
+    page.locator("#sn-back").click()
+    where.filter(has_text=re.compile("batch 3[0-9] of 3")).wait_for()
+    page.keyboard.press("Home")
+    where.filter(has_text="batch 0 of ").wait_for()
+    page.keyboard.press("ArrowRight")
+    where.filter(has_text="batch 1 of ").wait_for()
+    page.locator("#sn-play").click()
+    where.filter(has_text="batch 3 of ").wait_for()
+    page.locator("#sn-theme").click()
+    page.screenshot(path=ARTIFACTS / "page.png")
+    query.stop()
+
+
+def test_data_in_a_saved_page_is_text(page: Page, tmp_path: Path):
+    source = sn.MemorySource({"at": "datetime", EVIL: "string"})
+    frame = sn.stream(source).with_watermark("at", "1 minute").group_by(sn.window("at", "1 minute"), EVIL)
+    query = frame.agg(n=sn.count()).query("update", name=EVIL)
+    for minute in (1, 9, 9, 1, 1):
+        source.add([{"at": f"2024-01-01 09:0{minute}:00", EVIL: EVIL}])
+        query.step()
+    page.goto(sn.save_html(query, tmp_path / "evil.html").as_uri())
+    for tab in ("late", "state", "plane"):
+        page.locator(f"[data-tab={tab}]").click()
+        page.locator(".sn-picture svg").first.wait_for()
+        page.locator("summary:visible").first.click()
+        assert page.locator("img").count() == 0
+    page.locator("td", has_text="onerror").first.wait_for()
+    query.stop()

@@ -1,0 +1,148 @@
+"""The views of a query in JupyterLab: tabs, links between them, data that tries to be markup, and a shortened soak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.lab import ARTIFACTS, Lab, Notebook
+
+Open = Callable[[str], Notebook]
+EVIL = "<img src=x onerror=alert(1)>"
+
+STORM = """
+import streamnb as sn
+flights = sn.data.landings("JFK", "2013-02-08")
+hourly = flights.with_watermark("dep", "3 hours").group_by(sn.window("dep", "1 hour")).agg(n=sn.count())
+q = hourly.query(name="hourly")
+for _ in range(22):
+    q.step()
+q
+"""
+MARKUP = f"""
+import streamnb as sn
+evil = {EVIL!r}
+source = sn.MemorySource({{"at": "datetime", evil: "string"}})
+frame = sn.stream(source).with_watermark("at", "1 minute").group_by(sn.window("at", "1 minute"), evil)
+e = frame.agg(n=sn.count()).query("update", name=evil)
+for minute in (1, 9, 9, 1, 1):
+    source.add([{{"at": f"2024-01-01 09:0{{minute}}:00", evil: evil}}])
+    e.step()
+e
+"""
+BUSY = """
+import numpy as np, pandas as pd
+rng = np.random.default_rng(1)
+n = 100_000
+at = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.sort(rng.uniform(0, 600, 20 * n)), "s")
+events = pd.DataFrame({"at": at, "key": rng.integers(0, 2_000, 20 * n)})
+stream = sn.from_pandas(events, rows=n).with_watermark("at", "10 seconds")
+busy = stream.group_by(sn.window("at", "1 minute"), "key").agg(n=sn.count()).query("update", name="busy")
+busy
+"""
+COUNTED = """
+import gc, comm, threading
+from ipywidgets.widgets import widget
+gc.collect()
+rss = int(open("/proc/self/statm").read().split()[1]) * 4096
+print(len(widget._instances), len(comm.get_comm_manager().comms), threading.active_count(), rss, len(busy.trace))
+"""
+CROSS = """() => {
+  const root = window.Bokeh.index.roots[0];
+  const drawn = root.model.renderers.find((r) => r.glyph.y?.field === "dropped");
+  const { x, dropped } = drawn.data_source.data;
+  const i = [...dropped].findIndex((value) => Number.isFinite(value));
+  const box = root.el.getBoundingClientRect();
+  return [box.left + root.frame.x_scale.compute(x[i]), box.top + root.frame.y_scale.compute(dropped[i])];
+}"""
+
+
+def tab(notebook: Notebook, cell: int, name: str) -> None:
+    notebook.cell(cell).locator(f"button[data-tab={name}]").click()
+
+
+def finding(notebook: Notebook, cell: int, words: str) -> None:
+    notebook.cell(cell).locator(".sn-finding", has_text=words).wait_for()
+
+
+def test_a_clicked_mark_is_found_in_the_table_and_back(open_notebook: Open, lab: Lab):
+    notebook = open_notebook(lab.write("linked.ipynb", [STORM, "q.stop()"]))
+    notebook.run_cell(0)
+    notebook.wait_for_text("watermark ")
+    notebook.cell(0).scroll_into_view_if_needed()
+    before = notebook.shapes()
+    notebook.page.mouse.click(*notebook.page.evaluate(CROSS))
+    notebook.page.wait_for_function("before => window.streamnbProbe.shapes() > before", arg=before)
+    for theme in ("Light", "Dark"):
+        notebook.set_theme(f"JupyterLab {theme}")
+        for name, words in (
+            ("late", "was dropped"),
+            ("state", "State holds"),
+            ("plan", "operators run"),
+            ("metrics", "took"),
+        ):
+            tab(notebook, 0, name)
+            finding(notebook, 0, words)
+            notebook.cell(0).locator(".sn-dashboard").first.screenshot(path=ARTIFACTS / f"{name}-{theme.lower()}.png")
+    tab(notebook, 0, "late")
+    notebook.cell(0).locator("tr[data-mark=picked]").wait_for()
+    notebook.cell(0).locator("tr[data-pick]", has_text="B6 673 02-08").click()
+    finding(notebook, 0, "B6 673 02-08 was dropped")
+    notebook.cell(0).locator("button.sn-back").first.click()
+    notebook.cell(0).locator(".sn-words", has_text="has not arrived yet").wait_for()
+    tab(notebook, 0, "plane")
+    notebook.wait_for_text("watermark ")
+    assert notebook.errors == []
+
+
+def test_names_keys_and_values_that_are_markup_stay_text(open_notebook: Open, lab: Lab):
+    notebook = open_notebook(lab.write("markup.ipynb", [MARKUP, "sn.plan(frame.agg(n=sn.count()))", "e.stop()"]))
+    notebook.page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    notebook.run_cell(0)
+    notebook.wait_for_text("watermark ")
+    for name in ("state", "late", "plan", "metrics"):
+        tab(notebook, 0, name)
+        notebook.cell(0).locator(".sn-picture svg").first.wait_for()
+        for summary in notebook.cell(0).locator(".sn-sheet summary:visible").all():
+            summary.click()
+        assert notebook.page.locator(".jp-OutputArea img").count() == 0
+    tab(notebook, 0, "state")
+    notebook.cell(0).locator("td", has_text=EVIL).first.wait_for()
+    notebook.run_cell(1)
+    notebook.cell(1).locator(".sn-picture svg").first.wait_for()
+    assert notebook.page.locator(".jp-OutputArea img").count() == 0
+    assert notebook.errors == []
+
+
+def test_big_batches_are_sampled_and_nothing_grows(open_notebook: Open, lab: Lab):
+    notebook = open_notebook(lab.write("soak.ipynb", ["import streamnb as sn", BUSY, COUNTED, "busy.stop()"]))
+    notebook.run_cell(0)
+    notebook.run_cell(1)
+    cell = notebook.cell(1)
+    cell.locator(".sn-speed").first.select_option("10")
+    cell.locator("button", has_text="play").first.click()
+    counted: list[list[int]] = []
+    for batches in (6, 20):
+        cell.locator(".sn-where", has_text=f"batch {batches - 1} of {batches - 1}").first.wait_for(timeout=90_000)
+        tab(notebook, 1, "state")
+        finding(notebook, 1, "State holds")
+        tab(notebook, 1, "plane")
+        notebook.wait_for_text("watermark ")
+        notebook.run_cell(2)
+        words = "".join(notebook.outputs(2)[0]["text"]).split()
+        counted.append([*map(int, words), nodes(notebook)])
+    first, last = counted
+    assert first[:3] == last[:3]
+    assert last[3] - first[3] < 600e6
+    assert last[5] < 1.3 * first[5]
+    assert notebook.errors == []
+
+
+def nodes(notebook: Notebook) -> int:
+    """Count the page's nodes after a garbage collection."""
+    session = notebook.context.new_cdp_session(notebook.page)
+    session.send("HeapProfiler.collectGarbage")
+    found: int = session.send("Memory.getDOMCounters")["nodes"]
+    session.detach()
+    return found
