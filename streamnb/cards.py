@@ -84,7 +84,7 @@ def clock(at: Any, beside: Any = None) -> str:
     same = beside is not None and pd.Timestamp(beside).date() == at.date()
     seconds = "%H:%M" if at == at.floor("min") else "%H:%M:%S" if at == at.floor("s") else "%H:%M:%S.%f"
     text = str(at.strftime(seconds if same else f"%Y-%m-%d {seconds}"))
-    return text.rstrip("0") if "." in text else text
+    return text[:-3].rstrip("0").rstrip(".") if "." in text else text
 
 
 def named(row: Mapping[str, Any], most: int = 3) -> str:

@@ -59,6 +59,11 @@ class Recording:
         rows = inputs.read({n: source.end_offset for n, source in enumerate(told)}, [])
         return tuple(rows[id(source)] for source in self.sources)
 
+    @property
+    def from_the_beginning(self) -> bool:
+        """Whether the first batch is here, not one that went on from a checkpoint."""
+        return not self.traces or not self.traces[0].batch_id
+
     @cached_property
     def schemas(self) -> tuple[pl.Schema, ...]:
         """The columns of every source."""

@@ -14,7 +14,7 @@ import polars as pl
 
 from streamnb.cards import NOTE, Card, Line, named, plural
 from streamnb.graph import Graph
-from streamnb.lineage import ROWS, Recording, carried, holding, ids_in, streams_of, without_ids
+from streamnb.lineage import ROWS, Recording, carried, ids_in, streams_of, without_ids
 from streamnb.ops.dedup_step import Deduplication
 from streamnb.ops.join import Join
 from streamnb.plan import Batch, Opening
@@ -39,28 +39,38 @@ class Difference:
     ``kind`` is ``"missing"`` (the batch has it, the stream not), ``"extra"`` (the other way round) or ``"differs"``
     (one key, other values). ``cause`` is ``"late"``, ``"not final"`` (still in state), ``"mode"`` (a result that was
     given out and would now be removed or changed), ``"forgotten"`` (state that had ended) or ``"unknown"`` (a function
-    of the user's own stands between). ``rows`` are the rows of the input that make the difference, with ``batch_id``.
+    of the user's own stands between). ``rows`` are read when asked for, by their numbers ``ids`` in the recording.
     """
 
     kind: Kind
     cause: Cause
     stream: Mapping[str, Any] | None
     batch: Mapping[str, Any] | None
-    rows: pd.DataFrame = field(repr=False)
+    ids: tuple[int, ...] = field(repr=False)
+    recording: Recording = field(repr=False)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The rows of the input that make the difference, with ``batch_id``."""
+        return self.recording.rows(np.array(self.ids, np.int64)).to_pandas()
 
     @property
     def text(self) -> str:
         name = named(self.batch or self.stream or {}, most=9)
-        late = f", {plural(len(self.rows), 'row')}" if self.cause == "late" else ""
+        late = f", {plural(len(self.ids), 'row')}" if self.cause == "late" else ""
         return f"{name}: {self.kind}{late}; {_SAYS[self.cause]}"
 
 
 @dataclass(frozen=True, eq=False)
 class Twin(Card):
-    """The comparison: how many rows are ``same``, and every one that differs, each with its cause."""
+    """The comparison: how many rows are ``same``, and every one that differs, each with its cause.
+
+    ``note`` says what could not be compared.
+    """
 
     same: int
     differences: tuple[Difference, ...]
+    note: str = ""
 
     __repr__ = Card.__repr__
 
@@ -70,7 +80,7 @@ class Twin(Card):
         return not self.differences
 
     @property
-    def causes(self) -> dict[str, int]:
+    def causes(self) -> dict[Cause, int]:
         """How many differences each cause has."""
         return dict(Counter(difference.cause for difference in self.differences))
 
@@ -82,10 +92,8 @@ class Twin(Card):
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        return tuple(
-            Line(NOTE, f"{plural(count, 'row')}: {_SAYS[cause]}")  # type: ignore[index]
-            for cause, count in self.causes.items()
-        )
+        told = [Line(NOTE, f"{plural(count, 'row')}: {_SAYS[cause]}") for cause, count in self.causes.items()]
+        return (*told, *([Line(NOTE, self.note)] if self.note else []))
 
     @property
     def table(self) -> pd.DataFrame:
@@ -93,7 +101,7 @@ class Twin(Card):
         return pd.DataFrame(
             [
                 {"kind": d.kind, "cause": d.cause, "batch": _told(d.batch), "stream": _told(d.stream),
-                 "rows": len(d.rows)}
+                 "rows": len(d.ids)}
                 for d in self.differences
             ],
             columns=["kind", "cause", "batch", "stream", "rows"],
@@ -107,6 +115,9 @@ def _told(row: Mapping[str, Any] | None) -> str:
 def compare(recording: Recording) -> Twin:
     """Compare what a query has given out with one batch over all that it has read."""
     return _Comparison(recording).twin
+
+
+_WENT_ON = "The query went on from a checkpoint: what it read before is not compared."
 
 
 class _Comparison:
@@ -150,7 +161,8 @@ class _Comparison:
     @cached_property
     def twin(self) -> Twin:
         unlike = list(self._unlike())
-        return Twin(len(self.batch) - sum(d.kind != "extra" for d in unlike), tuple(unlike))
+        same = len(self.batch) - sum(d.kind != "extra" for d in unlike)
+        return Twin(same, tuple(unlike), "" if self.recording.from_the_beginning else _WENT_ON)
 
     def _unlike(self) -> Iterator[Difference]:
         ours, theirs = _by(self.stream, self.key), _by(self.batch, self.key)
@@ -165,7 +177,7 @@ class _Comparison:
         kind: Kind = "missing" if stream is None else "extra" if batch is None else "differs"
         have, should = set((stream or {}).pop(ROWS, [])), set((batch or {}).pop(ROWS, []))
         cause, ids = self._cause(kind, have, should)
-        return Difference(kind, cause, stream, batch, self.recording.rows(np.array(sorted(ids), np.int64)).to_pandas())
+        return Difference(kind, cause, stream, batch, tuple(sorted(ids)), self.recording)
 
     def _cause(self, kind: Kind, have: set[int], should: set[int]) -> tuple[Cause, set[int]]:
         lost = self._together(have) - have if kind == "extra" else should - have
@@ -180,8 +192,19 @@ class _Comparison:
 
     def _together(self, have: set[int]) -> set[int]:
         """Return the rows that the batch has in one row with these; any late row, where it has these in none."""
-        found = ids_in(holding(self.batch, np.array(sorted(have), np.int64)))
-        return set(found.tolist()) or (self.late if have else set())
+        found = {row for row in (self._row_of.get(n) for n in have) if row is not None}
+        together = {n for row in found for n in self._ids[row].to_list()}
+        return together or (self.late if have else set())
+
+    @cached_property
+    def _ids(self) -> pl.Series:
+        return self.batch[ROWS]
+
+    @cached_property
+    def _row_of(self) -> dict[int, int]:
+        """The row of the batch that a numbered row is in."""
+        pairs = pl.DataFrame({"n": self._ids}).with_row_index("row").explode("n").drop_nulls()
+        return dict(zip(pairs["n"].to_list(), pairs["row"].to_list(), strict=True))
 
     @property
     def _forgets(self) -> bool:

@@ -61,3 +61,14 @@ def test_a_duplicate_after_the_first_was_forgotten():
         rows.add([{"ts": f"2024-01-01 {at}", "k": "a"}])
         query.run()
     assert query.compare_with_batch().causes == {"forgotten": 1}
+
+
+def test_a_query_that_went_on_from_a_checkpoint_says_what_is_not_compared(tmp_path):
+    rows = sn.MemorySource({"k": "string"})
+    for _ in range(2):
+        rows.add([{"k": "a"}])
+        query = sn.stream(rows).group_by("k").agg(n=sn.count()).query("update", checkpoint=tmp_path).run()
+        twin, told = query.compare_with_batch(), query.why(query.result.iloc[0])
+        query.stop()
+    assert "checkpoint" in twin.note
+    assert "before this run" in told.note
