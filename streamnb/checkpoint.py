@@ -82,6 +82,7 @@ class Checkpoint:
         self.state = StateFiles(self._store)
         self._heads: dict[int, list[int]] = {}  # the newest deltas after the batches just done
         self._dead: dict[int, int] = {}  # how many dead letters there were after them
+        self._noted: tuple[int, set[int]] = -1, set()  # which sources wrote a note for the last batch begun
         self.run = ("", 0)  # the query's id, and the number of this run
 
     def reload(self, tables: Sequence[StateTable], batch_id: int) -> None:
@@ -123,7 +124,11 @@ class Checkpoint:
         """Log what a batch is going to do."""
         self._still_mine()
         self.state.forget_snapshots_from(batch_id)
-        for source, note in (notes or {}).items():
+        notes = notes or {}
+        if self._noted[0] == batch_id and self._noted[1] - set(notes):
+            self.retract(batch_id)  # another plan than the first time
+        self._noted = batch_id, set(notes)
+        for source, note in notes.items():
             self.log.write(f"sources/{source}/{batch_id}", asdict(note))
         self.log.write(f"offsets/{batch_id}", asdict(intent))
 

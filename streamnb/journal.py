@@ -76,10 +76,10 @@ class Journal:
 
     def retract(self, batch_id: int) -> None:
         """Take back a batch whose rows could not be read; what cannot be read may be mended."""
-        if self.checkpoint is not None:
-            self.checkpoint.retract(batch_id)
         self._begun = None
         self._inputs.forget()
+        if self.checkpoint is not None:
+            self.checkpoint.retract(batch_id)
 
     def keep(self, batch_id: int, dead: pl.DataFrame) -> None:
         """Log what a batch changed and what it set aside."""

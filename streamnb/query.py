@@ -94,6 +94,7 @@ class Query(Playing):
         self._lock = threading.RLock()
         self._broken = self._stopped = self._done = False
         self._exception: BaseException | None = None
+        self._rewinding: int | None = None
         self._replayed: int | None = None  # the time of a replay's last batch; a batch without input follows at once
         self._listeners: list[Callable[[], None]] = []
         self._ledgers, self._recalled = {}, None
@@ -148,17 +149,17 @@ class Query(Playing):
     def rewind(self, to: int) -> Self:
         """Go back to the end of batch ``to`` (-1: the beginning): state, watermark, result, place in the sources.
 
-        What came after is forgotten; ``step`` does it again. A sink other than memory keeps what it was given.
+        What came after is forgotten; ``step`` does it again. A sink other than memory keeps what it was given. If it is
+        interrupted, the next step finishes it first.
         """
         with self._lock:
-            self._alive()
+            self._ready()
             if not self._history.first_id <= to <= self._history.last.batch_id:
                 raise QueryError(
                     f"rewind: batch {to} is not there; batches {self._history.first_id} "
                     f"to {self._history.last.batch_id} are."
                 )
-            self._journal.rewind(to)
-            self._restore(to)
+            self._go_back(to)
         self._changed()
         return self
 
@@ -169,7 +170,7 @@ class Query(Playing):
         failure; here it is by name, to look at the state before going on.
         """
         with self._lock:
-            self._alive()
+            self._ready()
             last = self._history.last.batch_id
             self._restore(last)
             self._broken = True  # until what the disk holds is in place
@@ -193,8 +194,16 @@ class Query(Playing):
         self._alive()
         self._exception = None
         self._player.ended.clear()
+        if self._rewinding is not None:
+            self._go_back(self._rewinding)
         if self._broken:
             self._restore(self._history.last.batch_id)
+
+    def _go_back(self, to: int) -> None:
+        self._rewinding = to  # until disk and memory stand there both
+        self._journal.rewind(to)
+        self._restore(to)
+        self._rewinding = None
 
     def _alive(self) -> None:
         if self._stopped:

@@ -27,21 +27,28 @@ class Alarm:
     """A signal that comes after a random time, and interrupts as the kernel does."""
 
     def __init__(self) -> None:
-        self.count, self._armed, self._random = 0, False, random.Random(7)  # noqa: S311  a place to interrupt
+        self.count, self._rung, self._armed, self._random = 0, 0, False, random.Random(7)  # noqa: S311  a place to interrupt
 
     def rings(self, *_: int | FrameType | None) -> None:
         if self._armed:
             self._armed = False
+            self._rung += 1
             raise KeyboardInterrupt
 
     def interrupts(self, work: Callable[[], object], seconds: float) -> bool:
-        """Do something that may be interrupted within so many seconds; tell whether it was."""
+        """Do something that may be interrupted within so many seconds; tell whether it was.
+
+        Polars tells some interrupts as errors of its own: whatever is raised after the signal is one.
+        """
+        before = self._rung
         try:
             self._armed = True
             signal.setitimer(signal.ITIMER_REAL, self._random.uniform(1e-6, seconds))
             work()
             self._armed = False
-        except KeyboardInterrupt:
+        except BaseException:
+            if self._rung == before:
+                raise
             self.count += 1
             return True
         finally:
@@ -155,15 +162,19 @@ def test_an_interrupt_in_the_foreground_while_it_plays(alarm: Alarm, expected: d
         assert not query.playing
 
 
-def test_an_interrupt_while_it_rewinds_or_recovers(alarm: Alarm, expected: dict[str, Any], tmp_path: Path) -> None:
-    query = counted(filled()).query(checkpoint=tmp_path).run()
+def test_an_interrupt_while_it_rewinds_or_recovers(alarm: Alarm, tmp_path: Path) -> None:
+    def opened(number: int) -> sn.Query:
+        return counted(filled(4)).query(checkpoint=tmp_path / str(number), no_data_batches=False)
 
-    def back() -> None:
-        query.rewind(to=7)
-        query.recover()
-
-    usual = seconds_of(back)
-    while alarm.count < 20:
-        alarm.interrupts(back, usual)
+    expected, number = told(opened(-1).run()), 0
+    while alarm.count < 10:
+        query = opened(number).run()
+        usual = seconds_of(lambda query=query: query.rewind(to=2).recover())  # type: ignore[misc]
         query.run()
-        assert told(query) == expected
+        alarm.interrupts(lambda query=query: query.rewind(to=1).recover(), usual)  # type: ignore[misc]
+        query.step()
+        query.stop()
+        again = opened(number).run()
+        assert (told(again)["state"], again.watermark) == (expected["state"], expected["watermark"])
+        again.stop()
+        number += 1
