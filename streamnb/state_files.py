@@ -54,6 +54,8 @@ class StateFiles:
         """Make tables that have just been opened what they were at their heads."""
         for number, (table, head) in enumerate(zip(tables, heads, strict=True)):
             base, changes = self.chain(number, head)
+            size = sum(int(c.upserted.estimated_size() + c.removed.estimated_size()) for c in changes)
+            self._since[number] = size, len(changes)
             if base is not None:
                 table.restore(_cast(base, table))
             for change in changes:

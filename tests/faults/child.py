@@ -18,10 +18,12 @@ from pathlib import Path
 
 from streamnb import points
 from streamnb.query import Query
+from tests.faults.file_program import FileProgram
 from tests.faults.mutants import MUTANTS
-from tests.faults.programs import PROGRAMS
+from tests.faults.programs import PROGRAMS, Program
 
 DONE, REFUSED = 0, 3
+ALL: dict[str, Program | FileProgram] = {**PROGRAMS, "files": FileProgram()}
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def live(run: Run) -> None:
     """Run a program to its end, if it is let."""
     killer = Killer(run)
     points.listen(killer)
-    query = killer.query = PROGRAMS[run.program].open(Path(run.folder), run.seed, run.size, name="hurt")
+    query = killer.query = ALL[run.program].open(Path(run.folder), run.seed, run.size, name="hurt")
     query.run()
     query.stop()
 
