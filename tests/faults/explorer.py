@@ -134,11 +134,14 @@ class Finding:
 def explore(name: str, seed: int = 0, without: str = "", enough: int | None = None) -> Finding:
     """Record one life of a program, with a restart in the middle, and try every disk after each of its operations.
 
-    ``enough`` ends it when so many disks were not exact.
+    ``enough`` ends it when so many disks were not exact. With ``without`` it begins when the sink has a batch: until
+    then a disk may forget all.
     """
     finding, model, seen = Finding(), Model(), set[tuple[object, ...]]()
     for operation, held in recorded(name, seed, without):
         model.do(operation)
+        if without and held[1] is None:
+            continue
         finding.prefixes += 1
         for image in model.images():
             key = (frozenset(image.items()), held)
