@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 from streamnb import points
 from tests.faults.disks import Held, Table
 from tests.faults.explorer import SIZE, ending
-from tests.faults.programs import PROGRAMS
+from tests.faults.programs import PROGRAMS, scratch
 
 Change = tuple[str, bytes | None]
 """What was done to a file, and what it holds then; None: it is gone."""
@@ -58,13 +57,13 @@ def changes(file: Path, files: list[Path], rng: random.Random, flips: int, cuts:
 def damage(name: str, seed: int, stop_at: str | None, flips: int, cuts: int) -> Damages:
     """Leave a program in its third batch (None: between two), and try every damage of every file of its checkpoint."""
     found, rng = Damages(), random.Random(seed)  # noqa: S311  a story, not a secret
-    with tempfile.TemporaryDirectory(prefix="streamnb-faults-") as folder:
+    with scratch() as folder:
         held = _left(name, seed, Path(folder), stop_at)
         root = Path(folder, "checkpoint")
         files = sorted(path for path in root.rglob("*") if path.is_file() and path.name != "LOCK")
         for file in files:
             for way, content in changes(file, files, rng, flips, cuts):
-                with tempfile.TemporaryDirectory(prefix="streamnb-faults-") as other:
+                with scratch() as other:
                     _damaged(root, Path(other, "checkpoint"), file.relative_to(root), content)
                     outcome = ending(name, seed, Path(other), held)
                 found.outcomes[outcome] += 1

@@ -8,7 +8,6 @@ short or zeros. The sink holds what it held when its call returned.
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from streamnb.errors import StreamnbError
 from tests.faults.disks import Held, Operation, Recorder, Table, using
-from tests.faults.programs import PROGRAMS, wrong
+from tests.faults.programs import PROGRAMS, scratch, wrong
 
 SIZE = 18
 _ALL_SUBSETS = 4
@@ -158,7 +157,7 @@ def explore(name: str, seed: int = 0, without: str = "", enough: int | None = No
 
 def recorded(name: str, seed: int, without: str) -> list[tuple[Operation, Held]]:
     """Return the operations of one life, each with what the sink held by then."""
-    with tempfile.TemporaryDirectory(prefix="streamnb-faults-") as folder:
+    with scratch() as folder:
         table, root = Table(key=PROGRAMS[name].key), Path(folder, "checkpoint")
         disk = Recorder(root, table, without)
         for path in ("offsets", "commits", "state"):
@@ -176,7 +175,7 @@ def recorded(name: str, seed: int, without: str) -> list[tuple[Operation, Held]]
 
 def said(name: str, seed: int, image: Image, held: Held) -> str:
     """Return what a query says on a disk: ``exact``, ``wrong``, or the name of its error."""
-    with tempfile.TemporaryDirectory(prefix="streamnb-faults-") as folder:
+    with scratch() as folder:
         for path, content in sorted(image.items(), key=lambda item: item[1] is not None):
             target = Path(folder, "checkpoint", path)
             if content is None:

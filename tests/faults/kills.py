@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from typing import Any, Self
 
 from streamnb.points import POINTS
 from tests.faults.child import DONE, REFUSED, Run, told
-from tests.faults.programs import PROGRAMS, held_by, wrong
+from tests.faults.programs import PROGRAMS, held_by, scratch, wrong
 
 OUTSIDE = "outside"
 _ONCE = {point for point in POINTS if point.startswith(("metadata", "epoch"))}  # written once a run, or once at all
@@ -70,7 +69,7 @@ class Story:
 def story(nursery: Nursery, name: str, seed: int, kills: Iterable[str], mutant: str | None = None) -> Story:
     """Kill a program at one point after the other, each run with batches of another size, until it is done."""
     told, rng, waiting = Story(name, seed, mutant), random.Random(seed), iter(kills)  # noqa: S311  a story, not a secret
-    with tempfile.TemporaryDirectory(prefix="streamnb-faults-") as folder:
+    with scratch() as folder:
         for _ in range(_MOST_RUNS):
             point = next(waiting, None)
             ended = nursery.run(_run(told, folder, point, rng))

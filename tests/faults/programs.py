@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import sqlite3
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -26,9 +27,15 @@ from streamnb.connect import Unit
 Row = dict[str, Any]
 START = dt.datetime(2026, 1, 1, 12)
 SECOND = dt.timedelta(seconds=1)
+MEMORY = Path("/dev/shm")  # noqa: S108  the name is made by tempfile
 HOPELESS = dt.timedelta(hours=1)
 DELAY = "6 seconds"
 ROWS = 72
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder in memory, where there is one: what a killed process has written is safe there too."""
+    return tempfile.TemporaryDirectory(prefix="streamnb-faults-", dir=MEMORY if MEMORY.is_dir() else None)
 
 
 class Rows:

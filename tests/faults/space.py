@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import streamnb as sn
 from streamnb.errors import StreamnbError
 from tests.faults.disks import Failing, Table, using
 from tests.faults.explorer import SIZE
-from tests.faults.programs import PROGRAMS, held_by, wrong
+from tests.faults.programs import PROGRAMS, held_by, scratch, wrong
 
 CODES = (errno.ENOSPC, errno.EIO)
 
@@ -48,7 +47,7 @@ def fail_everywhere(name: str, seed: int, every: int = 1) -> Failures:
 def _recovers(name: str, seed: int, disk: Failing, *, again: bool) -> bool:
     """Run on a disk that fails once; then go on with the same query, or ``again`` with a new one."""
     program = PROGRAMS[name]
-    with tempfile.TemporaryDirectory(prefix="streamnb-faults-") as folder, using(disk):
+    with scratch() as folder, using(disk):
         table, query = Table(key=program.key), None
         try:
             query = program.open(Path(folder), seed, SIZE, sink=table)
@@ -87,7 +86,7 @@ def _sink_recovers(name: str, seed: int, at: int) -> bool | None:
         if broken[0] and len(query.trace) == at // 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with tempfile.TemporaryDirectory(prefix="streamnb-faults-") as folder:
+    with scratch() as folder:
         table = Table(key=program.key)
         setattr(table, "after" if at % 2 else "before", fail)
         query = program.open(Path(folder), seed, SIZE, sink=table, sink_retries=0)
@@ -107,7 +106,7 @@ def _sink_recovers(name: str, seed: int, at: int) -> bool | None:
 @contextmanager
 def small_disk(kilobytes: int) -> Iterator[Path]:
     """Mount a file system of so many kilobytes; only root may."""
-    with tempfile.TemporaryDirectory(prefix="streamnb-faults-") as folder:
+    with scratch() as folder:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", folder], check=True)  # noqa: S607  wherever it is
         try:
             yield Path(folder)
