@@ -86,6 +86,11 @@ class Looking:
         return [told(source) for source in self._inputs.sources]
 
     @property
+    def stopped(self) -> bool:
+        """True once ``stop()`` was called, also of a query that had failed."""
+        return self._stopped
+
+    @property
     def playing(self) -> bool:
         return self._player.playing
 

@@ -17,14 +17,14 @@ _in_cell: dict[tuple[str, Any], int] = {}
 
 def queries() -> list[Query]:
     """Return the queries of this process that have not been stopped, oldest first."""
-    return [query for query in _alive.values() if query.status != "stopped"]
+    return [query for query in _alive.values() if not query.stopped]
 
 
 def register(query: Query) -> Query | None:
     """Note a query under its name; return the older one of that name, if it still runs."""
     older = _alive.pop(query.name, None)
     _alive[query.name] = query
-    return older if older is not None and older is not query and older.status != "stopped" else None
+    return older if older is not None and older is not query and not older.stopped else None
 
 
 def default_name() -> str:

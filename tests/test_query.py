@@ -369,6 +369,16 @@ def test_queries_are_listed_oldest_first(source: sn.MemorySource) -> None:
     assert [query.name for query in sn.queries() if query in names] == ["two", "one"]
 
 
+def test_a_query_that_failed_and_was_stopped_is_not_alive(source):
+    source.add([{"at": "2026-01-01 00:00:01", "k": "ann"}])
+    query = sn.stream(source).query(sink=lambda *_: 1 / 0)
+    query.play(every="1ms")
+    with pytest.raises(sn.QueryError, match="ZeroDivisionError"):
+        query.await_termination(30)
+    query.stop()
+    assert query not in sn.queries()
+
+
 # -- triggers
 
 
