@@ -79,7 +79,9 @@ class Groups:
         start, end = self._ends[group], self._ends[group + 1]
         if self._whole is None:
             return self._rows[start:end].to_pandas()
-        return self._whole.iloc[start:end].reset_index(drop=True)
+        rows = self._whole.iloc[start:end]
+        rows.index = pd.RangeIndex(end - start)
+        return rows
 
     @cached_property
     def nothing(self) -> pd.DataFrame:
@@ -112,6 +114,7 @@ class Output:
         self._verb, self._schema = verb, schema
         self._done: list[pl.DataFrame] = []
         self._alike: list[pd.DataFrame] = []
+        self._types: pd.Series[Any] = pd.Series(dtype=object)
         self._records: list[Mapping[str, Any]] = []
 
     def take(self, given: Any) -> None:
@@ -140,8 +143,10 @@ class Output:
             return
         if not any(isinstance(name, str) for name in frame.columns):
             frame = frame.set_axis(list(self._schema)[: frame.shape[1]], axis=1)
-        if self._records or (self._alike and not self._alike[-1].dtypes.equals(frame.dtypes)):
+        types = frame.dtypes
+        if self._records or (self._alike and not self._types.equals(types)):
             self._settle()
+        self._types = types
         self._alike.append(frame)
 
     def _take_record(self, record: Mapping[str, Any]) -> None:
