@@ -22,5 +22,5 @@ class ForEachBatch(Sink):  # type: ignore[misc]  # streamz has no types
     def update(self, x: Any, who: Stream | None = None, metadata: Any = None) -> Any:
         """Call the function; what it returns is waited for if it is a future."""
         assert isinstance(who, BatchNode)  # noqa: S101  __init__
-        result = guarded(self.name, who.time, [x], self._fn)
+        result = guarded(lambda: self.name, who.time, [x], self._fn)
         return result if hasattr(result, "__await__") else []

@@ -62,6 +62,10 @@ class BatchNode(Stream):  # type: ignore[misc]  # streamz has no types
         """Take a batch of one input; when those of all inputs for an interval are here, give out the result."""
         if self._work is None:
             return self._emit(x, metadata=metadata)
+        if len(self.upstreams) == 1 and not metadata and isinstance(who, BatchNode):  # nothing to wait for or to count
+            self.time = who.time
+            result = self._run([x])
+            return [] if result is None else self._emit(result)
         self._retain_refs(metadata or [])
         for waiting, upstream in zip(self._waiting, self.upstreams, strict=True):
             if upstream is who and isinstance(upstream, BatchNode):
@@ -90,14 +94,15 @@ class BatchNode(Stream):  # type: ignore[misc]  # streamz has no types
 
     def _run(self, batches: list[Batch]) -> Batch | None:
         assert self._work is not None  # noqa: S101  asked for by update
-        result: Batch | None = guarded(self.title, self.time, batches, self._work.run)
+        result: Batch | None = guarded(lambda: self.title, self.time, batches, self._work.run)
         return result
 
     def _emit(self, x: Any, metadata: Any = None) -> Any:
         batch = x if isinstance(x, list) else _as_batch(x)
         if self._work is None:
             self.time += 1
-        self._remembered.append((self.time, batch))
+        if self._remembered.maxlen:
+            self._remembered.append((self.time, batch))
         result = super()._emit(batch, metadata=metadata)
         if self._checkpoint is not None and (self.time + 1) % self._checkpoint[1] == 0:
             write(self._checkpoint[0], [node._saved() for node in self._above()])  # noqa: SLF001
@@ -201,7 +206,7 @@ class BatchNode(Stream):  # type: ignore[misc]  # streamz has no types
     __str__ = __repr__
 
 
-def guarded(title: str, time: int, batches: Sequence[Batch], function: Callable[..., Any]) -> Any:
+def guarded(title: Callable[[], str], time: int, batches: Sequence[Batch], function: Callable[..., Any]) -> Any:
     """Call a function of time and batches; an error of its own becomes a QueryError that names the node."""
     try:
         return function(time, *batches)
@@ -210,7 +215,7 @@ def guarded(title: str, time: int, batches: Sequence[Batch], function: Callable[
     except Exception as error:
         elements = " and ".join(str(len(batch)) for batch in batches)
         raise QueryError(
-            f"{title} failed on batch {time}, {elements} elements: {type(error).__name__} {error}."
+            f"{title()} failed on batch {time}, {elements} elements: {type(error).__name__} {error}."
         ) from error
 
 

@@ -97,4 +97,8 @@ def dealt(batch: Batch, count: int) -> Batch:
 
 def per_partition(name: str, function: Callable[[Batch], Batch]) -> Each:
     """Return the work of calling a function for every partition."""
-    return Each(name, lambda batch: joined(map(function, partitions(batch))))
+
+    def each(batch: Batch) -> Batch:
+        return joined(map(function, partitions(batch))) if isinstance(batch, Parts) else function(batch)
+
+    return Each(name, each)
