@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from streamz import Stream
 
 
+MOST_AHEAD = 50_000
+"""Rows of a replay up to which a figure is told of those that have not arrived yet."""
+
+
 class Looking:
     """What can be seen of a query. Nothing here changes it."""
 
@@ -334,7 +338,10 @@ class Looking:
         return explain(self._plan, self._optimized)
 
     def upcoming(self) -> pl.DataFrame | None:
-        """Return the rows of a replay that have not arrived yet, as the watermark will see them; else None."""
+        """Return the rows of a replay that have not arrived yet, as the watermark will see them; else None.
+
+        None too for a replay of more than 50,000 rows: to read them all for every picture would take too long.
+        """
         return _upcoming(self._optimized, self._inputs)
 
 
@@ -342,6 +349,8 @@ def _upcoming(plan: Node, inputs: Inputs) -> pl.DataFrame | None:
     """Return the unread rows of a replay up to its watermark node."""
     marks = [node for node in plan.walk() if node.verb == "with_watermark"]
     if len(marks) != 1 or len(inputs.sources) != 1 or not hasattr(inputs.sources[0], "arrival"):
+        return None
+    if inputs.sources[0].latest() > MOST_AHEAD:
         return None
     below = list(marks[0].walk())
     if any(node.remembers or node.verb == "map_batches" for node in below):

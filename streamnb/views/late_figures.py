@@ -121,8 +121,8 @@ def _box(window: tuple[float, float] | None, frame: Frame, top: float, role: str
 
 
 def _beside(x: float, top: float, words: tuple[str, str], role: str, frame: Frame) -> list[Shape]:
-    at, anchor = (x, "start") if x < frame.left + 0.6 * frame.width else (frame.right, "end")
-    y = top + 14 if anchor == "start" else top + 52
+    at, anchor = (x, "start") if x < frame.left + 0.68 * frame.width else (frame.right, "end")
+    y = top + 14 if anchor == "start" else top - 22
     return [
         text(at, y, words[0], role, 13.5, bold=True, anchor=anchor, halo=True),
         text(at, y + 17, words[1], "muted", 12.5, anchor=anchor, halo=True),
@@ -158,7 +158,7 @@ def life_figure(case: Case, zone: str | None) -> Figure:
     rows = [(spell_clock(life.time, zone, 4 * 3.6e6), life.value) for life in case.life]
     return Figure(
         f"What the window of {case.name} held, batch by batch",
-        228,
+        236,
         tuple(shapes),
         table("The life of its window", ("processing time", "value"), rows),
     )

@@ -30,6 +30,7 @@ from streamnb.views.plane_rows import (
     last_start,
     story_of,
 )
+from streamnb.views.plane_sample import thinned
 from streamnb.views.plane_words import FATES, caption, key, sampled, spoken, title
 
 WIDTH, HEIGHT = 760, 660
@@ -207,10 +208,10 @@ def _rows(scene: Scene, most: int) -> tuple[tuple[Mark, ...], str]:
     fates = [p.fates if arrived else np.full(len(p.x), UPCOMING, dtype=object) for p, arrived in scene.placed()]
     fate = np.concatenate([np.array([], dtype=object), *fates])
     seen = np.concatenate([np.array([], dtype=bool), *(np.isfinite(p.x) & np.isfinite(p.y) for p in placed)])
-    drawn, every = _thinned(seen, most)
-    extra, every_of = np.zeros(len(fate), dtype=bool), {}
+    drawn, every = thinned(seen, most)
+    extra = np.zeros(len(fate), dtype=bool)
     for kind in (LATE, DROPPED):
-        kept, every_of[kind] = _thinned(seen & (fate == kind), most)
+        kept, _ = thinned(seen & (fate == kind), most)
         extra |= kept & ~drawn
     sample: list[Mark] = []
     besides: list[Mark] = []
@@ -219,18 +220,19 @@ def _rows(scene: Scene, most: int) -> tuple[tuple[Mark, ...], str]:
         which = np.flatnonzero((drawn | extra)[end - len(own) : end])
         for mark, is_extra in zip(_marks(rows, own, which, name), extra[end - len(own) + which], strict=True):
             (besides if is_extra else sample).append(mark)
-    words = sampled(len(sample) + len(besides), int(seen.sum()), every_of) if every > 1 else ""
+    gone = [reading.left_out for reading in scene.in_sight]
+    left_out = sum(g.rows for g in gone)
+    known = {LATE: sum(g.late for g in gone), DROPPED: sum(g.dropped for g in gone)}
+    every_of = {
+        kind: _one_in(int((seen & (fate == kind)).sum()) + more, int(((drawn | extra) & (fate == kind)).sum()))
+        for kind, more in known.items()
+    }
+    words = sampled(len(sample) + len(besides), int(seen.sum()) + left_out, every_of) if every > 1 or left_out else ""
     return (*sample, *besides), words
 
 
-def _thinned(which: np.ndarray[Any, Any], most: int) -> tuple[np.ndarray[Any, Any], int]:
-    """Return at most ``most`` of the rows in ``which``, and that of how many one is kept."""
-    every = _every(int(which.sum()), most)
-    return which & ((np.cumsum(which) - 1) % every == 0), every
-
-
-def _every(rows: int, most: int) -> int:
-    return 1 if rows <= most else 2 ** math.ceil(math.log2(rows / most))
+def _one_in(all_rows: int, drawn: int) -> int:
+    return max(1, round(all_rows / drawn)) if drawn else 1
 
 
 def _marks(

@@ -15,6 +15,7 @@ import polars as pl
 
 from streamnb.progress import Outline, Playable, StepTrace, Trace
 from streamnb.time import MILLISECOND, Window, instant
+from streamnb.views.plane_sample import NOTHING_LEFT_OUT, LeftOut, sample
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 Words = np.ndarray[tuple[int], np.dtype[np.object_]]
@@ -68,6 +69,14 @@ class Placed:
     fates: Words
     _tips: dict[bytes, list[str]] = field(default_factory=dict)
 
+    def of(self, which: np.ndarray[Any, Any]) -> Placed:
+        """Return only some of the rows."""
+        return (
+            self
+            if len(which) == len(self.x)
+            else Placed(self.rows[which], self.x[which], self.y[which], self.fates[which])
+        )
+
     def tips(self, which: np.ndarray[Any, Any]) -> list[str]:
         """Return every column of the chosen rows as lines of words; kept, since a picture asks again at every step."""
         key = which.tobytes()
@@ -95,6 +104,7 @@ class Reading:
     final: tuple[tuple[float, Interval], ...]
     open: tuple[Interval, ...]
     totals: Totals
+    left_out: LeftOut = NOTHING_LEFT_OUT
 
 
 class Story:
@@ -125,10 +135,11 @@ class Story:
         placed, time = place(trace, self.outline), instant(trace.time) / MILLISECOND
         final, open_ = self._results(trace, time)
         missing = int(np.isnan(placed.x).sum()) if self.outline.event_time else 0
+        kept, left_out = sample(placed.fates, LATE, DROPPED)
         self._readings.append(
             Reading(
                 trace.batch_id, time, standing(trace.watermark), standing(trace.watermark_after),
-                placed, final, open_, totals.plus(placed.fates, missing),
+                placed.of(kept), final, open_, totals.plus(placed.fates, missing), left_out,
             )
         )  # fmt: skip
         self._traces.append(trace)

@@ -187,6 +187,18 @@ def test_of_many_rows_a_sample_is_drawn_and_every_dropped_one():
     assert "6,003 rows read" in layout.spoken
 
 
+def test_of_a_hundred_thousand_rows_a_batch_few_are_kept_and_every_late_one():
+    early = rows("fay 08:15 10:21")
+    many = pl.concat([pl.concat([rows("ann 11:05 11:20")] * 1000)] * 100 + [early] * 50)
+    story = Story(HOURLY)
+    reading = story.follow([batch(0, "11:30", many, ("10:20", "10:20"), late=ended(early, "09:00"))])[0]
+    assert len(reading.placed.x) < 5_000
+    layout = lay_out([reading], HOURLY, None, 0)
+    assert Counter(m.fate for m in layout.rows)["dropped"] == 50
+    assert re.search(r"1,\d\d\d of 100,050 rows shown; every late one kept\.", layout.caption)
+    assert "100,050 rows read: 100,000 counted, 50 dropped." in layout.spoken
+
+
 # Watermark and now
 
 

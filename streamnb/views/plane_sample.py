@@ -1,0 +1,48 @@
+"""Samples of big batches: what a picture keeps of a batch, and what it leaves out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MOST_OF_A_BATCH = 4_000
+"""Rows of one batch that a picture keeps, and as many late and as many dropped ones besides."""
+
+Flags = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows of a batch that no picture knows: all of them, and the late and dropped ones among them."""
+
+    rows: int = 0
+    late: int = 0
+    dropped: int = 0
+
+
+NOTHING_LEFT_OUT = LeftOut()
+
+
+def every(rows: int, most: int) -> int:
+    """Return that of how many rows one is kept, a power of two, so that at most ``most`` are."""
+    return 1 if rows <= most else 2 ** math.ceil(math.log2(rows / most))
+
+
+def thinned(which: Flags, most: int) -> tuple[Flags, int]:
+    """Return at most ``most`` of the rows in ``which``, and that of how many one is kept."""
+    step = every(int(which.sum()), most)
+    return which & ((np.cumsum(which) - 1) % step == 0), step
+
+
+def sample(fates: Flags, late: str, dropped: str) -> tuple[Flags, LeftOut]:
+    """Return the places of the rows to keep, and how many are left out."""
+    if len(fates) <= MOST_OF_A_BATCH:
+        return np.arange(len(fates)), NOTHING_LEFT_OUT
+    kept, _ = thinned(np.ones(len(fates), dtype=bool), MOST_OF_A_BATCH)
+    for fate in (late, dropped):
+        kept |= thinned(fates == fate, MOST_OF_A_BATCH)[0]
+    gone = fates[~kept]
+    return np.flatnonzero(kept), LeftOut(len(gone), int((gone == late).sum()), int((gone == dropped).sum()))
