@@ -21,6 +21,7 @@ lab: $(VENV)/.lab
 test: lint
 	@$(BIN)/python -m tests.browser.chromium
 	@$(BIN)/python -m tests.servers.programs
+	@$(BIN)/python -m tests.spark.java
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev

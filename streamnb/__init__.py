@@ -61,6 +61,8 @@ from streamnb.recovery import recover
 from streamnb.registry import queries
 from streamnb.sources.memory import MemorySource, add
 from streamnb.sources.spool import Spool
+from streamnb.spark.compare import compare
+from streamnb.spark.forecast import forecast
 from streamnb.sql import sql
 from streamnb.stateful import ExpiredTimerInfo, StatefulProcessor, StatefulProcessorHandle, TimerValues
 from streamnb.stream import Batches, batches, objects
@@ -123,12 +125,14 @@ __all__ = [
     "col",
     "collect_list",
     "collect_set",
+    "compare",
     "count",
     "count_distinct",
     "crash",
     "data",
     "doctor",
     "first",
+    "forecast",
     "from_files",
     "from_generator",
     "from_kafka",

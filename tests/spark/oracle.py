@@ -14,6 +14,7 @@ from typing import Any
 
 import streamnb as sn
 from streamnb.spark.session import PROVIDER, ROCKS
+from streamnb.spark.stage import SETTINGS, MemoryStream, Run, Stage, settings
 from tests.spark.frames import Raw
 from tests.spark.moved import Moved
 
@@ -21,9 +22,9 @@ Way = type[Raw] | type[Moved]
 Step = dict[str, Any]
 _OPERATORS = {"stateStoreSave": "aggregate", "sessionWindowStateStoreSaveExec": "session_aggregate"}
 _CONF = {
-    "no_data_micro_batches": "spark.sql.streaming.noDataMicroBatches.enabled",
-    "multiple_watermark_policy": "spark.sql.streaming.multipleWatermarkPolicy",
-    "allow_multiple_stateful": "spark.sql.streaming.statefulOperator.allowMultiple",
+    "no_data_micro_batches": SETTINGS["no_data_batches"],
+    "multiple_watermark_policy": SETTINGS["watermark_policy"],
+    "allow_multiple_stateful": SETTINGS["multiple_stateful"],
     "session_timezone": "spark.sql.session.timeZone",
     "state_provider": PROVIDER,
 }
@@ -66,39 +67,20 @@ class Oracle:
     """Runs cases on one Spark session."""
 
     def __init__(self, spark: Any) -> None:
-        self.spark, self.jvm, self.session = spark, spark._jvm, spark._jsparkSession
-        scala = self.jvm.scala
-        self.none = getattr(getattr(scala, "None$"), "MODULE$")
-        self.no_options = getattr(getattr(scala.collection.immutable, "Map$"), "MODULE$").empty()
-        streaming = self.jvm.org.apache.spark.sql.execution.streaming
-        self.memory_stream = getattr(getattr(streaming.runtime, "MemoryStream$"), "MODULE$")
+        self.spark, self.stage = spark, Stage(spark)
 
     def run(self, case: Mapping[str, Any], way: Way = Moved) -> list[Step]:
         """Return, for every step of a case, the batches that Spark ran; ``{"error": …}`` at a step that it refused.
 
         ``way`` says how the query gets there: through our own ``to_pyspark``, or by ``Raw``, which knows nothing of it.
         """
-        before = {name: self.spark.conf.get(name) for name in _CONF.values()}
         folder = tempfile.mkdtemp(prefix="streamnb-oracle-", dir=MEMORY)
         try:
-            self.configure(_spark_conf(case))
-            return _Play(self, case, folder, way).run()
+            as_it_is = {name: self.spark.conf.get(name) for name in _CONF.values()}
+            with settings(self.spark, as_it_is | _spark_conf(case)):
+                return _Play(self, case, folder, way).run()
         finally:
-            self.configure(before)
             shutil.rmtree(folder, ignore_errors=True)
-
-    def configure(self, conf: Mapping[str, str]) -> None:
-        for name, value in conf.items():
-            self.spark.conf.set(name, value)
-
-    def stream(self, schema: Sequence[Sequence[str]]) -> tuple[Any, Any]:
-        """Return a memory stream of JSON lines, and the frame of its rows."""
-        from pyspark.sql import DataFrame
-        from pyspark.sql import functions as sql
-
-        source = self.memory_stream.apply(self.session, self.jvm.org.apache.spark.sql.Encoders.STRING())
-        row = sql.from_json("value", _ddl(schema), {"mode": "FAILFAST"}).alias("r")
-        return source, DataFrame(source.toDF(), self.spark).select(row).select("r.*")
 
     def static(self, schema: Sequence[Sequence[str]], rows: Sequence[Sequence[Any]]) -> Any:
         from pyspark.sql import functions as sql
@@ -106,19 +88,6 @@ class Oracle:
         texts = [(name, "string" if kind == "timestamp" else kind) for name, kind in schema]
         raw = self.spark.createDataFrame([tuple(row) for row in rows], _ddl(texts))
         return raw.select(*(sql.col(name).cast(kind).alias(name) for name, kind in schema))
-
-    def start(self, df: Any, sink: Any, mode: str, folder: str) -> Any:
-        output_mode = getattr(self.jvm.org.apache.spark.sql.streaming.OutputMode, mode.capitalize())()
-        trigger = self.jvm.org.apache.spark.sql.streaming.Trigger.ProcessingTime(0)
-        clock = self.jvm.org.apache.spark.util.ManualClock(0)
-        place = self.jvm.scala.Some(folder)
-        return self.session.streams().startQuery(
-            self.none, self.none, place, df._jdf, self.no_options, sink, output_mode,
-            False, True, trigger, clock, self.none, self.none,
-        )  # fmt: skip
-
-    def sink(self) -> Any:
-        return self.jvm.org.apache.spark.sql.execution.streaming.sources.MemorySink()
 
 
 def _spark_conf(case: Mapping[str, Any]) -> dict[str, str]:
@@ -146,14 +115,15 @@ class _Play:
 
     def __init__(self, oracle: Oracle, case: Mapping[str, Any], folder: str, way: Way) -> None:
         self.oracle, self.case, self.folder = oracle, case, folder
-        self.streams: dict[str, Any] = {}
+        self.streams: dict[str, MemoryStream] = {}
         self.inputs: dict[str, Any] = {}
         for name, source in case["sources"].items():
             if source.get("kind", "stream") == "stream":
-                self.streams[name], self.inputs[name] = oracle.stream(source["schema"])
+                self.streams[name] = oracle.stage.stream(_ddl(source["schema"]))
+                self.inputs[name] = self.streams[name].rows
             else:
                 self.inputs[name] = oracle.static(source["schema"], source["rows"])
-        self.query: Any = None
+        self.on_stage: Run | None = None
         self.way = way(oracle.spark, case, self.inputs)
 
     def run(self) -> list[Step]:
@@ -161,7 +131,7 @@ class _Play:
 
         done: list[Step] = []
         try:
-            self._open(self.case["query"], self.oracle.sink())
+            self._open(self.case["query"])
             for step in self.case["steps"]:
                 done.append({"batches": self._step(step)})  # noqa: PERF401  what ran before an error counts
         except (PySparkException, sn.StreamnbError) as error:
@@ -170,37 +140,29 @@ class _Play:
             self._close()
         return done
 
-    def _open(self, tree: Mapping[str, Any], sink: Any) -> None:
-        self.tree, self.out, self.seen = tree, sink, 0
-        self.df = self.way.frame(tree)
-        self.wrapper = self.oracle.start(self.df, sink, self.case["output_mode"], self.folder)
-        self.query = self.wrapper.streamingQuery()
-        self.wrapper.processAllAvailable()
+    def _open(self, tree: Mapping[str, Any], sink: Any = None) -> None:
+        self.tree, self.df = tree, self.way.frame(tree)
+        self.on_stage = self.oracle.stage.run(self.df, self.case["output_mode"], self.folder, sink)
 
     def _close(self) -> None:
-        if self.query is not None:
-            self.query.stop()
+        if self.on_stage is not None:
+            self.on_stage.stop()
 
     def _step(self, step: Mapping[str, Any]) -> list[Step]:
         if "restart" in step:
             self._restart(step["restart"] if isinstance(step["restart"], dict) else {})
         else:
-            self._add(step["add"])
-            self.wrapper.processAllAvailable()
+            self._run.give({self.streams[name]: self._lines(name, rows) for name, rows in step["add"].items()})
         return self._new_batches()
 
-    def _add(self, rows: Mapping[str, Sequence[Any]]) -> None:
-        """Give all streams their rows in one batch."""
-        to_seq = self.oracle.jvm.org.apache.spark.api.python.PythonUtils.toSeq
-        lock = self.query.awaitProgressLock()
-        lock.lock()
-        try:
-            for name, given in rows.items():
-                columns = [column for column, _ in self.case["sources"][name]["schema"]]
-                lines = [json.dumps(dict(zip(columns, row, strict=True))) for row in given]
-                self.streams[name].addData(to_seq(lines))
-        finally:
-            lock.unlock()
+    @property
+    def _run(self) -> Run:
+        assert self.on_stage is not None
+        return self.on_stage
+
+    def _lines(self, name: str, rows: Sequence[Any]) -> list[str]:
+        columns = [column for column, _ in self.case["sources"][name]["schema"]]
+        return [json.dumps(dict(zip(columns, row, strict=True))) for row in rows]
 
     def _restart(self, how: Mapping[str, Any]) -> None:
         self._close()
@@ -208,27 +170,19 @@ class _Play:
         for path in _commits(self.folder)[-lost:] if lost else ():
             path.unlink()
             path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
-        self.oracle.configure(_spark_conf(how))
-        self._open(how.get("query", self.tree), self.oracle.sink() if lost or "query" in how else self.out)
+        for name, value in _spark_conf(how).items():
+            self.oracle.spark.conf.set(name, value)
+        self._open(how.get("query", self.tree), None if lost or "query" in how else self._run.sink)
 
     def _new_batches(self) -> list[Step]:
-        every = self.query.recentProgress()
-        fresh, self.seen = every[self.seen :], len(every)
         rows = self._rows()
-        found = [json.loads(p.json()) for p in fresh]
-        return [_batch(p, rows.get(p["batchId"])) for p in found if "addBatch" in p["durationMs"]]
+        return [_batch(p, rows.get(p["batchId"])) for p in self._run.new_batches()]
 
     def _rows(self) -> dict[int, list[list[Any]]]:
         """Return what the sink holds, by batch; in complete mode that is the last batch only."""
-        batches = self.out.getClass().getDeclaredField("batches")
-        batches.setAccessible(True)
-        held = batches.get(self.out)
         types = [f.dataType for f in self.df.schema.fields]
-        every = [held.apply(i) for i in range(held.size())]
-        return {
-            b.batchId(): [self.way.cells([cell(r.get(n), t) for n, t in enumerate(types)]) for r in b.data()]
-            for b in every
-        }
+        held = self._run.given_out().items()
+        return {n: [self.way.cells([cell(r.get(i), t) for i, t in enumerate(types)]) for r in rows] for n, rows in held}
 
 
 def _batch(progress: Mapping[str, Any], rows: list[list[Any]] | None) -> Step:

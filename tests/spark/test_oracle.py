@@ -49,7 +49,8 @@ def answers(oracle, request):
         if not hasattr(mine, "oracle"):
             mine.oracle = Oracle(oracle.spark.newSession())
         answer: list[Step] = mine.oracle.run(case, way)
-        return answer
+        slow = "error" in answer[-1] and "Python worker failed to connect back" in answer[-1]["error"]
+        return mine.oracle.run(case, way) if slow else answer  # Spark waits ten seconds, no more
 
     with ThreadPoolExecutor(3) as pool:
         waiting: dict[str, Future[list[Step]]] = {}
@@ -121,7 +122,7 @@ def test_spark_refuses_what_is_recorded_as_refused(oracle):
 @pytest.mark.parametrize("name", FURTHER)
 def test_where_we_go_further_the_move_is_refused_with_the_reason(name, oracle):
     (refused,) = oracle.run(CASES[name], Moved)
-    assert "Spark" in refused["error"]
+    assert any(why in refused["error"] for why in ("Spark refuses exact distinct counts", "session window"))
 
 
 @pytest.mark.parametrize("name", ANOTHER_ZONE)
