@@ -182,6 +182,9 @@ export default {
     show();
     model.on("change:shown", show);
     window.addEventListener("keydown", (event) => panel.key(event), { capture: true, signal: closing.signal });
-    return () => closing.abort();
+    return () => {
+      closing.abort();
+      model.off("change:shown", show);
+    };
   },
 };

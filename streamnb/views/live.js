@@ -261,6 +261,7 @@ export default () => {
       const removeView = await picture?.addView(figure);
       return () => {
         clearTimeout(timer);
+        model.off("change:caption", describe);
         removeView?.();
       };
     },

@@ -67,5 +67,6 @@ export default {
     };
     show();
     model.on("change:shown", show);
+    return () => model.off("change:shown", show);
   },
 };
