@@ -205,6 +205,8 @@ class Topic:
                 )
             return False
         self._trouble = None
+        if message.partition() not in wanted:  # the end of one that was asked for before
+            return False
         end = wanted[message.partition()][1]
         if error is None and message.offset() < end:
             found[message.partition()].append(message)
