@@ -21,10 +21,12 @@ class Daemon:
 
     def __init__(self, command: Sequence[str], ready: str, folder: Path, memory: str) -> None:
         environment = os.environ | {
-            "SPARK_DAEMON_MEMORY": memory, "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_DAEMON_MEMORY": memory,
             "SPARK_DAEMON_JAVA_OPTS": f"{SMALL} -Dspark.master.rest.enabled=false",
-            "SPARK_LOCAL_DIRS": str(folder), "SPARK_HOME": str(BIN.parent),
-        }  # fmt: skip
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOCAL_DIRS": str(folder),
+            "SPARK_HOME": str(BIN.parent),
+        }
         self.process = subprocess.Popen(
             command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
