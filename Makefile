@@ -7,7 +7,7 @@ LAB_ARGS ?=
 SEEDS ?= 100-400
 BENCH_ARGS ?=
 KILLS ?= 1000
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= --numprocesses=2
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from tests.servers.redis import Redis
 
 
+TOGETHER = ("spark", "browser")
+"""Folders whose tests share one dear thing, Spark's session or JupyterLab: one worker runs each, and they run first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(folder))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture
 def kafka() -> Iterator[MockKafka]:
     """A cluster of three brokers, new for every test."""
