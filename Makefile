@@ -6,7 +6,7 @@ VENV ?= .venv
 LAB_ARGS ?=
 SEEDS ?= 100-400
 BENCH_ARGS ?=
-KILLS ?= 1000
+KILLS ?= 1300
 PYTEST_ARGS ?= --numprocesses=2
 
 BIN := $(VENV)/bin

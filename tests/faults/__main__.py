@@ -1,4 +1,4 @@
-"""make faults: all that can hurt a query, at length. ``python -m tests.faults [kills]``; 1,000 unless told."""
+"""make faults: all that can hurt a query, at length. ``python -m tests.faults [kills]``; 1,300 unless told."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.faults.mutants import MUTANTS
 from tests.faults.programs import PROGRAMS
 from tests.faults.space import can_mount, fail_everywhere, fail_in_the_sink, fill_up
 
-KILLS = 1_000
+KILLS = 1_300
 LEFT_AT = (None, "sink.end")
 WAYS = ("bit flip", "truncation", "zeros", "deletion", "appended", "swapped sibling")
 

@@ -22,6 +22,9 @@ OUTSIDE = "outside"
 _ONCE = {point for point in POINTS if point.startswith(("metadata", "epoch"))}  # written once a run, or once at all
 _MOST_RUNS = 60
 
+_BEFORE = ("metadata.opened", "metadata.written", "metadata.synced")  # it is not there yet, and is written again
+_WHEN_THERE = ("metadata.renamed", "metadata.done")
+
 
 class Nursery:
     """A process that forks a child for every run."""
@@ -95,13 +98,12 @@ def _run(told: Story, folder: str, point: str | None, rng: random.Random) -> Run
 
 def campaign(least: int, mutant: str | None = None) -> list[Story]:
     """Kill at least so many times, going round the points and the programs; stop at a mutant's first mistake."""
-    firsts = itertools.cycle(point for point in POINTS if point.startswith("metadata"))
     wheel = itertools.cycle([*(point for point in POINTS if not point.startswith("metadata")), OUTSIDE])
     stories: list[Story] = []
     with Nursery() as nursery:
         while sum(len(s.kills) for s in stories) < least:
             number = len(stories)
-            kills = itertools.chain([next(firsts)], wheel)
+            kills = itertools.chain(_BEFORE, [_WHEN_THERE[number % 2]], wheel)
             stories.append(story(nursery, list(PROGRAMS)[number % len(PROGRAMS)], number, kills, mutant))
             if mutant and not stories[-1].exact:
                 break
