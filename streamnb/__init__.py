@@ -32,6 +32,7 @@ from streamnb.aggregates import (
     sum,
     var,
 )
+from streamnb.answers.doctor import doctor
 from streamnb.connect import Sink, Source
 from streamnb.connectors import (
     from_generator,
@@ -44,8 +45,7 @@ from streamnb.connectors import (
     from_tcp,
     from_websocket,
 )
-from streamnb.crash import crash
-from streamnb.doctor import doctor
+from streamnb.crashing.crash import crash
 from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, PlanError, QueryError, StreamnbError
 from streamnb.expressions import window_time
 from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, from_streamz, stream

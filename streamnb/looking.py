@@ -10,29 +10,29 @@ import narwhals as nw
 import pandas as pd
 import polars as pl
 
-from streamnb.ahead import Standing
-from streamnb.asked import Question
-from streamnb.difference import Diff, difference
-from streamnb.doctor import Diagnosis, examine
+from streamnb.answers.ahead import Standing
+from streamnb.answers.asked import Question
+from streamnb.answers.difference import Diff, difference
+from streamnb.answers.doctor import Diagnosis, examine
+from streamnb.answers.holders import watermarks
+from streamnb.answers.kept import Order, StatePage, chosen, page, place_among_told, scratch, stateful
+from streamnb.answers.lineage import Recording
+from streamnb.answers.sizes import Ledger, Size
+from streamnb.answers.twin import Twin, compare
+from streamnb.answers.waiting import NoOutput, Situation, why_no_output
+from streamnb.answers.why import Why, why
 from streamnb.errors import QueryError
 from streamnb.explain import explain
 from streamnb.graph import Graph
 from streamnb.history import History
-from streamnb.holders import watermarks
 from streamnb.inputs import Inputs, told
 from streamnb.journal import Journal
-from streamnb.kept import Order, StatePage, chosen, page, place_among_told, scratch, stateful
-from streamnb.ledger import Ledger, Size
-from streamnb.lineage import Recording
 from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
 from streamnb.progress import Progress, Trace
 from streamnb.report import late_rows, state_rows, timestamp
 from streamnb.sinks.memory import Memory
 from streamnb.time import Clock, Duration
-from streamnb.twin import Twin, compare
-from streamnb.waiting import NoOutput, Situation, why_no_output
-from streamnb.why import Why, why
 
 if TYPE_CHECKING:
     from streamz import Stream

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import polars as pl
 
-from streamnb.cards import NO, NOTE, TODO, YES, Card, Line, plural
+from streamnb.answers.cards import NO, NOTE, TODO, YES, Card, Line, plural
 from streamnb.checkpoint import Intent, Log, dead_letters_in, owner
 from streamnb.dead_letters import together
 from streamnb.durable import Store

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from streamnb.cards import NOTE, Card, Line, plural
+from streamnb.answers.cards import NOTE, Card, Line, plural
 from streamnb.errors import DataError, PlanError, column_not_found
 from streamnb.schema import as_rows, microseconds
 from streamnb.time import DAY, MILLISECOND, SECOND, spell

@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from streamnb.cards import NOTE, Card, Line, plural
+from streamnb.answers.cards import NOTE, Card, Line, plural
+from streamnb.answers.lineage import numbered, with_delay
+from streamnb.answers.trial import Outcome, Unit, readable, recorded, run
+from streamnb.answers.worst import Worst, worst
 from streamnb.check import check
 from streamnb.errors import PlanError
 from streamnb.inputs import Inputs, own_sources
-from streamnb.lineage import numbered, with_delay
 from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.optimize import optimize
 from streamnb.plan import Node
 from streamnb.query import Query
 from streamnb.time import SystemClock, Watermark, duration, spell
-from streamnb.trial import Outcome, Unit, readable, recorded, run
-from streamnb.worst import Worst, worst
 
 _COLUMNS = ["delay", "output_mode", "trigger"]
 Several = Sequence[Any] | Any

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import streamnb as sn
-from streamnb.dying import MOMENTS, Crashed, dying
+from streamnb.crashing.dying import MOMENTS, Crashed, dying
 from streamnb.points import POINTS
 
 SCHEMA = {"at": "datetime", "id": "int64"}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from streamnb.cards import clock, named, plural
-from streamnb.findings import Finding
-from streamnb.holders import holdings
+from streamnb.answers.cards import clock, named, plural
+from streamnb.answers.findings import Finding
+from streamnb.answers.holders import holdings
 from streamnb.progress import Mark, Trace
 from streamnb.time import spell
 

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import pandas as pd
 import polars as pl
 
-from streamnb.ahead import Ahead, Standing, first_end
-from streamnb.cards import NOTE, TODO, Card, Line, clock, named, plural
+from streamnb.answers.ahead import Ahead, Standing, first_end
+from streamnb.answers.cards import NOTE, TODO, Card, Line, clock, named, plural
+from streamnb.answers.flow import Flow, flow
+from streamnb.answers.lineage import Recording
 from streamnb.expressions import spelled
-from streamnb.flow import Flow, flow
 from streamnb.graph import StepStream
-from streamnb.lineage import Recording
 from streamnb.ops.dedup_step import Deduplication
 from streamnb.ops.filter import Filter
 from streamnb.ops.group_by import GroupBy

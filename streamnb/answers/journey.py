@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from streamnb.answers.lineage import ROWS, Ids, Recording, holding, streams_of
 from streamnb.graph import StepStream
-from streamnb.lineage import ROWS, Ids, Recording, holding, streams_of
 from streamnb.plan import Node
 
 

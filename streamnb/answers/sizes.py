@@ -1,4 +1,4 @@
-"""Ledger: which keys of an operator were new in which batch, and how many there would be if none were forgotten."""
+"""Sizes: which keys of an operator were new in which batch, and how many there would be if none were forgotten."""
 
 from __future__ import annotations
 

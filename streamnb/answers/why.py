@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from streamnb.asked import Asked, Question, asked, near_misses, unknown
-from streamnb.cards import NO, NOTE, YES, Card, Line, clock, named, plural
-from streamnb.facts import Check, Emission, Rescue, Setter, WindowFate
-from streamnb.lineage import Ids, Recording, ids_in, streams_of, without_ids
+from streamnb.answers.asked import Asked, Question, asked, near_misses, unknown
+from streamnb.answers.cards import NO, NOTE, YES, Card, Line, clock, named, plural
+from streamnb.answers.facts import Check, Emission, Rescue, Setter, WindowFate
+from streamnb.answers.lineage import Ids, Recording, ids_in, streams_of, without_ids
+from streamnb.answers.verdict import Verdict, verdict
 from streamnb.plan import Node
-from streamnb.verdict import Verdict, verdict
 
 Fate = Literal[
     "emitted", "held", "late", "filtered", "duplicate", "unmatched", "left out", "opaque", "waiting", "result", "none"

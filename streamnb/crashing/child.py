@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from streamnb.dying import dying, hearing, like, made
+from streamnb.crashing.dying import dying, hearing, like, made
+from streamnb.crashing.strategies import STRATEGIES, Trying, yours
 from streamnb.errors import PlanError, QueryError
-from streamnb.strategies import STRATEGIES, Trying, yours
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def run(
         "tasks": [asdict(task) for task in tasks],
     }
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-W", "ignore", "-m", "streamnb.crash_child"]
+    command = [sys.executable, "-W", "ignore", "-m", "streamnb.crashing.child"]
     ended = subprocess.run(  # noqa: S603  this interpreter
         command, input=json.dumps(given), capture_output=True, text=True, env=environment, check=False
     )

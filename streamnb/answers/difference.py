@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import pandas as pd
 import polars as pl
 
-from streamnb.cards import NOTE, Card, Line, plural
+from streamnb.answers.cards import NOTE, Card, Line, plural
+from streamnb.answers.kept import stateful
 from streamnb.graph import Graph
-from streamnb.kept import stateful
 from streamnb.ops.dedup_step import Deduplication
 from streamnb.ops.group_by import GroupBy
 from streamnb.plan import Node

@@ -7,7 +7,7 @@ import pytest
 
 import streamnb as sn
 from streamnb.errors import ColumnNotFoundError, PlanError, QueryError
-from tests.seen import CASES
+from tests.answers.seen import CASES
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from streamnb.asked import asked
-from streamnb.cards import clock
+from streamnb.answers.asked import asked
+from streamnb.answers.cards import clock
+from streamnb.answers.sizes import Ledger, key_of
 from streamnb.errors import PlanError, column_not_found, one_of
 from streamnb.graph import Graph, StepStream
-from streamnb.ledger import Ledger, key_of
 from streamnb.ops.group_by import GroupBy
 from streamnb.ops.session import SessionGroupBy
 from streamnb.ops.with_watermark import WithWatermark

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from streamnb.answers.lineage import ROWS, Recording, carried, ids_in
 from streamnb.graph import Graph
 from streamnb.inputs import Inputs
-from streamnb.lineage import ROWS, Recording, carried, ids_in
 from streamnb.plan import Batch, Node, Opening
 from streamnb.time import Watermark, instant
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from streamnb.cards import named
+from streamnb.answers.cards import named
+from streamnb.answers.verdict import setter
 from streamnb.progress import Mark, Trace
-from streamnb.verdict import setter
 
 _COLUMNS = ["input", "source", "event_time", "delay", "watermark", "holds", "since_batch", "since", "set_by", "set_in"]
 

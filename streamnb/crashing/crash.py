@@ -11,12 +11,12 @@ from typing import Any, Self
 import pandas as pd
 import polars as pl
 
-from streamnb import crash_child
-from streamnb.dying import Crashed, Made, dying, hearing, like, made, point_of
+from streamnb.crashing import child
+from streamnb.crashing.dying import Crashed, Made, dying, hearing, like, made, point_of
+from streamnb.crashing.strategies import STRATEGIES, Rows, Strategy, Trying, Write, yours
 from streamnb.errors import PlanError, one_of
 from streamnb.frame import StreamFrame
 from streamnb.query import Query
-from streamnb.strategies import STRATEGIES, Rows, Strategy, Trying, Write, yours
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def crash(
         The batch to die in; None: the one that gives out most rows.
     at
         ``"before write"``, ``"halfway"``, ``"before commit"``, ``"after commit"`` and others of
-        ``streamnb.dying.MOMENTS``, or a point of ``streamnb.points.POINTS``.
+        ``streamnb.crashing.dying.MOMENTS``, or a point of ``streamnb.points.POINTS``.
     sinks
         A function ``(rows, batch_id, db)``, or several by name, to try instead of the five: rows are pandas, ``db`` is
         a ``sqlite3`` connection. What is found in tables with the columns of the result counts.
@@ -277,8 +277,8 @@ def _kill(trials: Sequence[_Trial], make: Any, point: str, batch: int, setting: 
             "crash: real=True kills another process, which has not this query; give a function that makes it.",
             code="OPTION_INVALID",
         )
-    tasks = [crash_child.Task(str(t.folder), t.strategy.name, point, batch, list(setting.key)) for t in trials]
-    died = crash_child.run(make, [trial.strategy.write for trial in trials], tasks)
+    tasks = [child.Task(str(t.folder), t.strategy.name, point, batch, list(setting.key)) for t in trials]
+    died = child.run(make, [trial.strategy.write for trial in trials], tasks)
     for trial, killed in zip(trials, died, strict=True):
         trial.reached = killed
         trial.look("crash")

@@ -11,7 +11,7 @@ import pytest
 import streamnb as sn
 from streamnb.errors import QueryError
 from streamnb.query import Query
-from tests.seen import CASES, MORE
+from tests.answers.seen import CASES, MORE
 
 HONEST = {"watermark", "idle input", "join"}
 NEW = {"k": "a", "v": 3, "x": 1.5, "l": [1]}

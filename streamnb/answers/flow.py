@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streamnb.answers.journey import incoming
+from streamnb.answers.lineage import Recording, streams_of
 from streamnb.graph import Graph, StepStream
-from streamnb.journey import incoming
-from streamnb.lineage import Recording, streams_of
 from streamnb.ops.group_by import GroupBy
 from streamnb.plan import Node
 from streamnb.state import EXPIRES

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from streamnb.cards import NOTE, Card, Line, named, plural
+from streamnb.answers.cards import NOTE, Card, Line, named, plural
+from streamnb.answers.lineage import ROWS, Recording, carried, ids_in, streams_of, without_ids
 from streamnb.graph import Graph
-from streamnb.lineage import ROWS, Recording, carried, ids_in, streams_of, without_ids
 from streamnb.ops.dedup_step import Deduplication
 from streamnb.ops.join import Join
 from streamnb.plan import Batch, Opening

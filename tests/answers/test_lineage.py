@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import streamnb as sn
-from streamnb.journey import journey
-from streamnb.lineage import ROWS, ids_in, streams_of, without_ids
-from tests.seen import CASES
+from streamnb.answers.journey import journey
+from streamnb.answers.lineage import ROWS, ids_in, streams_of, without_ids
+from tests.answers.seen import CASES
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

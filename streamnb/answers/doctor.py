@@ -8,17 +8,17 @@ from typing import Protocol
 
 import pandas as pd
 
-from streamnb.cards import NOTE, Card, Line, plural
+from streamnb.answers.cards import NOTE, Card, Line, plural
+from streamnb.answers.findings import Finding, in_plan
+from streamnb.answers.lineage import Recording
+from streamnb.answers.symptoms import in_rows, in_traces
 from streamnb.check import check
 from streamnb.errors import PlanError
-from streamnb.findings import Finding, in_plan
 from streamnb.inputs import Inputs
-from streamnb.lineage import Recording
 from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.optimize import optimize
 from streamnb.plan import Node
-from streamnb.symptoms import in_rows, in_traces
 
 
 class _Frame(Protocol):

@@ -7,10 +7,10 @@ from typing import cast
 
 import pandas as pd
 
-from streamnb.cards import clock
-from streamnb.facts import Rescue
-from streamnb.journey import Stop, journey
-from streamnb.lineage import Recording, with_delay
+from streamnb.answers.cards import clock
+from streamnb.answers.facts import Rescue
+from streamnb.answers.journey import Stop, journey
+from streamnb.answers.lineage import Recording, with_delay
 from streamnb.ops.group_by import GroupBy
 from streamnb.ops.session import SessionGroupBy
 from streamnb.ops.with_watermark import WithWatermark

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import polars as pl
 
-from streamnb.facts import Moment, WindowFate
-from streamnb.journey import Stop
-from streamnb.lineage import ROWS, Recording
+from streamnb.answers.facts import Moment, WindowFate
+from streamnb.answers.journey import Stop
+from streamnb.answers.lineage import ROWS, Recording
 from streamnb.ops.group_by import GroupBy
 from streamnb.progress import StepTrace
 from streamnb.time import instant

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import streamnb as sn
-from streamnb.findings import LESSONS
+from streamnb.answers.findings import LESSONS
 from tests.ops.test_transform_with_state import Count as Processor
-from tests.seen import CASES
+from tests.answers.seen import CASES
 
 SCHEMA = {"ts": "datetime", "k": "string", "v": "int64"}
 WINDOW = sn.window("ts", "1 hour")

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from streamnb.cards import clock, named, plural
+from streamnb.answers.cards import clock, named, plural
+from streamnb.answers.facts import Check, Emission, Rescue, Setter, WindowFate
+from streamnb.answers.fates import windows_of
+from streamnb.answers.journey import Stop, first_of_key, journey
+from streamnb.answers.lineage import Recording
+from streamnb.answers.rescue import rescues
 from streamnb.expressions import spelled
-from streamnb.facts import Check, Emission, Rescue, Setter, WindowFate
-from streamnb.fates import windows_of
-from streamnb.journey import Stop, first_of_key, journey
-from streamnb.lineage import Recording
 from streamnb.ops.dedup_step import Deduplication
 from streamnb.ops.explode import Explode
 from streamnb.ops.filter import Filter
@@ -25,7 +26,6 @@ from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.plan import Node, instant_of
 from streamnb.progress import Mark, Trace
-from streamnb.rescue import rescues
 from streamnb.time import instant, spell
 
 Removed = Literal["late", "filtered", "duplicate", "unmatched", "left out", "opaque"]

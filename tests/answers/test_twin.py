@@ -7,7 +7,7 @@ import pytest
 
 import streamnb as sn
 from tests.laws import bag
-from tests.seen import CASES
+from tests.answers.seen import CASES
 
 
 def hourly(mode: str = "append") -> sn.Query:

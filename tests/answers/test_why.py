@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 import streamnb as sn
+from streamnb.answers.why import Why
 from streamnb.errors import ColumnNotFoundError
 from streamnb.query import Query
-from streamnb.why import Why
 
 RISKY = "<img src=x onerror=alert(1)>"
 
