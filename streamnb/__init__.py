@@ -69,7 +69,7 @@ from streamnb.stream import Batches, batches, objects
 from streamnb.suggest import suggest_watermark
 from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
-from streamnb.views.inspectors import joins, late, metrics, modes, plan, plane, save_html, state, windows
+from streamnb.views.inspectors import joins, late, metrics, modes, plan, plane, save_html, state, why, windows
 from streamnb.what_if import what_if
 from streamnb.windows import window
 
@@ -180,6 +180,7 @@ __all__ = [
     "var",
     "what_if",
     "when",
+    "why",
     "window",
     "window_time",
     "windows",

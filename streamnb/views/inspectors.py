@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamnb.asked import Question
     from streamnb.frame import StreamFrame
     from streamnb.progress import Playable
+    from streamnb.query import Query
     from streamnb.time import Duration
     from streamnb.views.poster import Subject
+    from streamnb.why import Why
 
 
 class Inspector:
@@ -81,6 +84,11 @@ def plan(query_or_frame: Playable | StreamFrame) -> Inspector | Exhibit:
     from streamnb.views.plan import WrittenPlan
 
     return Exhibit(WrittenPlan(node))
+
+
+def why(query: Query, row: Question) -> Why:
+    """Tell what became of a row, dropped or kept, and why; see ``q.why``. ``sn.late(q)`` draws it for dropped rows."""
+    return query.why(row)
 
 
 def modes(frame: StreamFrame) -> Inspector:

@@ -190,7 +190,7 @@ class Late(View):
     def _late(self, traces: Sequence[Trace], readings: Sequence[Reading]) -> list[LateRows]:
         for trace, reading in zip(traces, readings, strict=False):
             known = self._known.get(trace.batch_id)
-            if known is None or known.trace is not trace:
+            if known is None or known.serial != trace.serial:
                 self._known[trace.batch_id] = late_of(trace, reading, self.query.outline)
         return [self._known[trace.batch_id] for trace in traces]
 
@@ -206,5 +206,5 @@ class Late(View):
 def _newest(late: Sequence[LateRows]) -> tuple[int, int] | None:
     for found in reversed(late):
         if found.rows.height and found.rows.get_column(AT).drop_nulls().len():
-            return found.trace.batch_id, int(found.rows.get_column(AT).drop_nulls()[-1])
+            return found.batch_id, int(found.rows.get_column(AT).drop_nulls()[-1])
     return None

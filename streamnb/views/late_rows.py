@@ -21,7 +21,8 @@ BATCH, AT, BY, UNTIL, OPERATOR = "__batch", "__at", "__by", "__until", "__operat
 class LateRows:
     """The dropped rows of one batch, with ``__at``: where each stands in the order of arrival (null: nowhere)."""
 
-    trace: Trace
+    batch_id: int
+    serial: int
     rows: pl.DataFrame
 
 
@@ -30,7 +31,9 @@ def late_of(trace: Trace, reading: Reading, outline: Outline) -> LateRows:
     frames = [
         _placed(step, trace, reading, outline) for step in trace.steps if step.late is not None and step.late.height
     ]
-    return LateRows(trace, pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame())
+    return LateRows(
+        trace.batch_id, trace.serial, pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+    )
 
 
 def _placed(step: StepTrace, trace: Trace, reading: Reading, outline: Outline) -> pl.DataFrame:

@@ -130,7 +130,7 @@ def figure(told: Sequence[Column], rounds: Sequence[Round], groups: Sequence[Gro
     for k, column in enumerate(told):
         shapes += _panel(column, _LEFT + k * (_PANEL + 2), groups, first, bottom)
     shapes.append(
-        text(10, (_TOP + bottom) / 2, "batch ends at (processing time)", "muted", 12, anchor="middle", turn=-90)
+        text(13, (_TOP + bottom) / 2, "batch ends at (processing time)", "muted", 12, anchor="middle", turn=-90)
     )
     written = [[_written(column.cells[n + first]) for column in told] for n in range(len(shown))]
     rows = [(n + first, *cells) for n, cells in enumerate(written)]

@@ -177,7 +177,7 @@ class Plan(View):
         written, runs = query.plans  # type: ignore[attr-defined]  # a Query
         self.written, self.runs, self.found = boxes(written), boxes(runs), differences(written)
         self._verbs = {box.number: box.verb for box in self.runs}
-        self._known: list[tuple[Trace, dict[int, Counter]]] = []
+        self._known: list[tuple[int, dict[int, Counter]]] = []
 
     def sheet(self, at: int) -> Sheet:
         """Lay out the plan with the numbers up to a batch."""
@@ -187,11 +187,11 @@ class Plan(View):
 
     def _work(self, traces: Sequence[Trace], at: int) -> dict[int, Counter]:
         known = self._known
-        same = sum(1 for (trace, _), now in zip(known, traces, strict=False) if trace is now)
+        same = sum(1 for (serial, _), now in zip(known, traces, strict=False) if serial == now.serial)
         del known[same:]
         for trace in traces[len(known) : at + 1]:
             before = known[-1][1] if known else {}
-            known.append((trace, counters([trace], before, self._verbs)))
+            known.append((trace.serial, counters([trace], before, self._verbs)))
         return known[at][1] if at >= 0 else {}
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 import threading
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,16 +15,16 @@ import polars as pl
 
 from streamnb.progress import Outline, Playable, StepTrace, Trace
 from streamnb.time import MILLISECOND, Window, instant
-from streamnb.views.plane_sample import NOTHING_LEFT_OUT, LeftOut, sample
+from streamnb.views.plane_sample import MOST_KEPT, NOTHING_LEFT_OUT, LeftOut, sample
+from streamnb.views.plane_tips import NESTED, tips
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 Words = np.ndarray[tuple[int], np.dtype[np.object_]]
 
 COUNTED, LATE, DROPPED, ASIDE, UPCOMING = "counted", "late", "dropped", "aside", "upcoming"
+_NONE = np.array([], dtype=np.int64)
 BOUNDS = ["window_start", "window_end"]
 _AT = "__at"
-_NESTED = (pl.List, pl.Array, pl.Struct, pl.Object, pl.Binary)
-_COLUMNS_TOLD, _LETTERS_TOLD = 12, 60
 _KEPT, _SHED = 120, 30
 """Batches in sight where the end of the input is unknown, and how many leave together."""
 
@@ -116,17 +116,18 @@ class Story:
         self._forget()
 
     def _forget(self) -> None:
-        self._traces: list[Trace] = []
+        self._serials: list[int] = []  # not the traces: their rows are let go of by the query
         self._readings: list[Reading] = []
         self._held: pl.DataFrame | None = None
+        self._full = self._kept = 0  # from which reading on rows are kept, and how many
 
     def follow(self, traces: Sequence[Trace]) -> list[Reading]:
         """Return one reading a batch; a trace that was rewound is read anew from its first batch."""
         with self._lock:
-            known = len(self._traces)
-            if len(traces) < known or (known and traces[known - 1] is not self._traces[-1]):
+            known = len(self._serials)
+            if len(traces) < known or (known and traces[known - 1].serial != self._serials[-1]):
                 self._forget()
-            for trace in traces[len(self._traces) :]:
+            for trace in traces[len(self._serials) :]:
                 self._read(trace)
             return list(self._readings)
 
@@ -142,7 +143,19 @@ class Story:
                 placed.of(kept), final, open_, totals.plus(placed.fates, missing), left_out,
             )
         )  # fmt: skip
-        self._traces.append(trace)
+        self._serials.append(trace.serial)
+        self._kept += len(kept)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep the rows of the newest batches only, so that an hour of play takes no more than a minute of it."""
+        while self._kept > MOST_KEPT and self._full < len(self._readings) - 1:
+            old = self._readings[self._full]
+            self._readings[self._full] = replace(
+                old, placed=old.placed.of(_NONE), left_out=old.left_out.all_of(old.placed.fates, LATE, DROPPED)
+            )
+            self._kept -= len(old.placed.x)
+            self._full += 1
 
     def _results(self, trace: Trace, time: float) -> tuple[tuple[tuple[float, Interval], ...], tuple[Interval, ...]]:
         final: list[tuple[float, Interval]] = []
@@ -283,27 +296,7 @@ def _set_aside(trace: Trace) -> np.ndarray[Any, Any]:
 
 def shared(left: pl.DataFrame, right: pl.DataFrame) -> list[str]:
     """Return the columns of one type in both, of a kind that can be compared."""
-    return [c for c, kind in left.schema.items() if right.schema.get(c) == kind and not isinstance(kind, _NESTED)]
-
-
-def tips(rows: pl.DataFrame) -> list[str]:
-    """Return every row as lines ``column: value``."""
-    if not rows.height or not rows.columns:
-        return [""] * rows.height
-    lines = [
-        pl.concat_str(pl.lit(f"{name}: "), in_words(rows.get_column(name)).str.slice(0, _LETTERS_TOLD))
-        for name in rows.columns[:_COLUMNS_TOLD]
-    ]
-    return rows.select(pl.concat_str(lines, separator="\n")).to_series().to_list()
-
-
-def in_words(column: pl.Series) -> pl.Series:
-    """Return the values of a column as words."""
-    if isinstance(column.dtype, _NESTED):
-        return pl.Series([str(v) for v in column.to_list()], dtype=pl.String)
-    if isinstance(column.dtype, pl.Datetime):
-        return column.dt.to_string("%Y-%m-%d %H:%M:%S").fill_null("null")
-    return column.cast(pl.String).fill_null("null")
+    return [c for c, kind in left.schema.items() if right.schema.get(c) == kind and not isinstance(kind, NESTED)]
 
 
 def intervals(rows: pl.DataFrame, outline: Outline, *, explained: bool = True) -> list[Interval]:

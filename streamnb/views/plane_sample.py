@@ -11,6 +11,9 @@ import numpy as np
 MOST_OF_A_BATCH = 4_000
 """Rows of one batch that a picture keeps, and as many late and as many dropped ones besides."""
 
+MOST_KEPT = 200_000
+"""Rows that the pictures of a query keep in all; of older batches they know the numbers only."""
+
 Flags = np.ndarray[Any, Any]
 
 
@@ -21,6 +24,11 @@ class LeftOut:
     rows: int = 0
     late: int = 0
     dropped: int = 0
+
+    def all_of(self, fates: Flags, late: str, dropped: str) -> LeftOut:
+        """Return the same with rows that are let go of too."""
+        counts = (len(fates), int((fates == late).sum()), int((fates == dropped).sum()))
+        return LeftOut(self.rows + counts[0], self.late + counts[1], self.dropped + counts[2])
 
 
 NOTHING_LEFT_OUT = LeftOut()

@@ -228,7 +228,7 @@ class State(View):
     def _state(self, traces: Sequence[Trace], at: int) -> pl.DataFrame:
         trace = traces[at]
         known = self._kept.get(trace.batch_id)
-        if known is None or known[0] is not trace:
+        if known is None or known[0].serial != trace.serial:
             known = trace, pl.from_pandas(self.query.state_at(trace.batch_id))
             self._kept = {i: kept for i, kept in self._kept.items() if i == trace.batch_id - 1} | {
                 trace.batch_id: known
@@ -238,7 +238,9 @@ class State(View):
     def _touched(self, traces: Sequence[Trace]) -> list[pl.DataFrame]:
         last = traces[-STRIP:]
         known = {t.batch_id: self._changes.get(t.batch_id) for t in last}
-        fresh = {t.batch_id: k if (k := known[t.batch_id]) and k[0] is t else (t, _changed(t)) for t in last}
+        fresh = {
+            t.batch_id: k if (k := known[t.batch_id]) and k[0].serial == t.serial else (t, _changed(t)) for t in last
+        }
         self._changes = fresh
         return [frame for _, frame in fresh.values()]
 

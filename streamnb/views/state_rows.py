@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from streamnb.progress import Outline
-from streamnb.views.plane_rows import in_words
+from streamnb.views.plane_tips import in_words
 
 PAGE = 30
 """Keys on a page: all that travels to the browser."""

@@ -19,6 +19,7 @@ from bokeh.document.events import ColumnsPatchedEvent, ColumnsStreamedEvent
 import streamnb as sn
 from streamnb.progress import Outline, Playable, StepTrace, Trace
 from streamnb.time import Window
+from streamnb.views import plane_rows
 from streamnb.views.plane import Note, PlaneLayout, lay_out, plane
 from streamnb.views.plane_axis import count_axis, spell_clock, time_axis
 from streamnb.views.plane_figure import Plane
@@ -197,6 +198,16 @@ def test_of_a_hundred_thousand_rows_a_batch_few_are_kept_and_every_late_one():
     assert Counter(m.fate for m in layout.rows)["dropped"] == 50
     assert re.search(r"1,\d\d\d of 100,050 rows shown; every late one kept\.", layout.caption)
     assert "100,050 rows read: 100,000 counted, 50 dropped." in layout.spoken
+
+
+def test_a_story_keeps_the_rows_of_the_newest_batches_only(monkeypatch):
+    monkeypatch.setattr(plane_rows, "MOST_KEPT", 3)
+    readings = Story(HOURLY).follow(STORY)
+    assert [len(r.placed.x) for r in readings] == [0, 0, 2]
+    assert [r.left_out.rows for r in readings] == [2, 2, 0]
+    layout = lay_out(readings, HOURLY, None, 2)
+    assert "2 of 6 rows shown" in layout.caption
+    assert "6 rows read: 5 counted (1 of them behind the watermark), 1 dropped." in layout.spoken
 
 
 # Watermark and now

@@ -203,6 +203,12 @@ def test_a_counted_row_can_be_asked_about_too(stormy):
         view.cursor.pick(None)
 
 
+def test_the_view_of_late_rows_and_why_say_the_same(stormy):
+    told = str(sn.why(stormy, {"flight_id": "B6 673 02-08"}))
+    assert "12:17" in told
+    assert "3 hours 17 minutes" in told
+
+
 def test_without_event_time_nothing_is_late(keyed):
     assert Late(keyed).sheet(0).title == "No column is declared as event time, so no row can come too late."
 
