@@ -116,7 +116,7 @@ def scripts(tmp_path_factory):
         "PYSPARK_SUBMIT_ARGS": f"--master local[2] {small} pyspark-shell", "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
     }  # fmt: skip
-    every = f"import runpy; [runpy.run_path(path) for path in {list(map(str, paths))}]"
+    every = f"import runpy; [runpy.run_path(path, run_name='__main__') for path in {list(map(str, paths))}]"
     subprocess.run([sys.executable, "-c", every], check=True, env=environment, cwd=folders["windows"], timeout=500)
     return {name: (source, ours, folders[name] / "out") for name, (source, ours) in found.items()}
 
