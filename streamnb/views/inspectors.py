@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamnb.asked import Question
+    from streamnb.answers.asked import Question
+    from streamnb.answers.why import Why
     from streamnb.frame import StreamFrame
     from streamnb.progress import Playable
     from streamnb.query import Query
     from streamnb.time import Duration
     from streamnb.views.poster import Subject
-    from streamnb.why import Why
 
 
 class Inspector:

@@ -10,8 +10,8 @@ import pytest
 
 import streamnb as sn
 from streamnb.answers.findings import LESSONS
-from tests.ops.test_transform_with_state import Count as Processor
 from tests.answers.seen import CASES
+from tests.ops.test_transform_with_state import Count as Processor
 
 SCHEMA = {"ts": "datetime", "k": "string", "v": "int64"}
 WINDOW = sn.window("ts", "1 hour")

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 import streamnb as sn
-from tests.laws import bag
 from tests.answers.seen import CASES
+from tests.laws import bag
 
 
 def hourly(mode: str = "append") -> sn.Query:
