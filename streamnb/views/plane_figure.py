@@ -124,10 +124,7 @@ class Plane:
     def _write(self, layout: PlaneLayout, *, playing: bool) -> None:
         _say(self._labels["watermark"], _inside(layout.watermark, layout.x))
         _say(self._labels["no_delay"], layout.no_delay)
-        _say(
-            self._labels["now"],
-            layout.now and replace(layout.now, text=" ".join(layout.now.text.split()), align="right"),
-        )
+        _say(self._labels["now"], _along(layout))
         if playing and time.monotonic() - self._written_at < WORDS_PAUSE:
             return
         self._written_at = time.monotonic()
@@ -201,6 +198,15 @@ def _column(values: list[Any], name: str) -> Any:
 def _row(mark: Mark) -> tuple[Any, ...]:
     """Return a row with its height under its fate only, so that a change of fate is two patches."""
     return (mark.x, *(mark.y if mark.fate == fate else math.nan for fate in _FATES), mark.tip)
+
+
+def _along(layout: PlaneLayout) -> Note | None:
+    """Return the word for now on its line: over the closed side, where that is wide; numbers ride on the other one."""
+    if layout.now is None:
+        return None
+    now = replace(layout.now, text=" ".join(layout.now.text.split()), align="right")
+    closed = 0 if layout.watermark is None else layout.watermark.x - layout.x.start
+    return replace(now, x=layout.x.start, align="left") if closed > 0.3 * (layout.x.end - layout.x.start) else now
 
 
 def _inside(note: Note | None, x: Axis) -> Note | None:
