@@ -143,10 +143,15 @@ def plain_column(expression: pl.Expr) -> str | None:
     return bare.meta.output_name() if bare.meta.is_column() else None
 
 
-def column_of(rows: pl.DataFrame, expression: pl.Expr) -> pl.Series:
-    """Return what an expression gives for rows; a column that is there costs nothing."""
-    name = plain_column(expression)
-    return rows.select(expression).to_series() if name is None else rows[name]
+class Column:
+    """An expression that is asked of every batch; a column that is there costs nothing."""
+
+    def __init__(self, expression: pl.Expr) -> None:
+        self._expression, self._name = expression, plain_column(expression)
+
+    def of(self, rows: pl.DataFrame) -> pl.Series:
+        """Return what the expression gives for rows."""
+        return rows.select(self._expression).to_series() if self._name is None else rows[self._name]
 
 
 _SIGNS = {

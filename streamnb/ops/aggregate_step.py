@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from streamnb.bins import Bins, Numbers, whole_numbers
-from streamnb.expressions import column_of
+from streamnb.expressions import Column
 from streamnb.ops.folding import FoldStep
 from streamnb.plan import Batch, Opening
 from streamnb.state import EXPIRES, taken
@@ -29,6 +29,8 @@ class AggregateStep(FoldStep):
     def __init__(self, node: GroupBy, opening: Opening) -> None:
         self.window = node.window
         self.keys = _group_keys(node)
+        self.time = None if self.window is None else Column(node.time)
+        self.sources = [Column(_source(node, key)) for key in self.keys]
         self.roots = list(dict.fromkeys(name for key in self.keys for name in key.meta.root_names()))
         names = [key.meta.output_name() for key in self.keys]
         types = {name: node.key_schema.get(name, pl.Int64()) for name in names}
@@ -57,12 +59,9 @@ class AggregateStep(FoldStep):
         """Return the rows that are in a window, once for each of their windows where windows overlap."""
         if self.window is None:
             return rows
-        if self._has_null_times(rows):
+        if self.time is not None and self.time.of(rows).null_count():
             rows = rows.filter(self.node.time.is_not_null())
         return rows if self.window.overlap == 1 else self.window.each(rows, self.node.time, EACH)
-
-    def _has_null_times(self, rows: pl.DataFrame) -> bool:
-        return column_of(rows, self.node.time).null_count() > 0
 
     def _partial(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Aggregate the rows of a batch by themselves."""
@@ -78,20 +77,23 @@ class AggregateStep(FoldStep):
 
     def _counted(self, rows: pl.DataFrame) -> pl.DataFrame | None:
         """Aggregate by counting where the keys are whole numbers or times that lie close together, None elsewhere."""
-        columns = [column for key in self.keys if (column := self._numbers(rows, key)) is not None]
+        columns = [
+            column
+            for name, source in zip(self.table.keys, self.sources, strict=True)
+            if (column := self._numbers(name, source.of(rows))) is not None
+        ]
         bins = Bins.by(columns) if len(columns) == len(self.keys) else None
         parts = None if bins is None else self._binned(rows, bins)
         if bins is None or parts is None:
             return None
         return taken(rows[self.roots], bins.first).select(self.keys).hstack(parts)
 
-    def _numbers(self, rows: pl.DataFrame, key: pl.Expr) -> Numbers | None:
+    def _numbers(self, key: str, column: pl.Series) -> Numbers | None:
         """Return a key as whole numbers, if it is made of them; a window by its number."""
-        if self.window is None or key.meta.output_name() != START:
-            return whole_numbers(column_of(rows, key))
-        time = pl.col(EACH) if self.window.overlap > 1 else self.node.time
-        times = whole_numbers(column_of(rows, time))
-        return None if times is None else self.window.numbers(times)
+        numbers = whole_numbers(column)
+        if numbers is None or self.window is None or key != START:
+            return numbers
+        return self.window.numbers(numbers)
 
     def _without_late(
         self, partial: pl.DataFrame, rows: pl.DataFrame, batch: Batch
@@ -137,3 +139,10 @@ def _group_keys(node: GroupBy) -> list[pl.Expr]:
     last = node.window.last_start(node.time.to_physical())
     start = last if node.window.overlap == 1 else pl.col(EACH)
     return [start.cast(node.key_schema[START]).alias(START), *node.keys.values()]
+
+
+def _source(node: GroupBy, key: pl.Expr) -> pl.Expr:
+    """What a key is counted by: itself, a window by the times in it."""
+    if node.window is None or key.meta.output_name() != START:
+        return key
+    return node.time if node.window.overlap == 1 else pl.col(EACH)

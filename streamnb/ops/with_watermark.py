@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -102,7 +102,8 @@ class WatermarkStep(Step):
         largest = times.max()
         if largest is not None and self.watermark.observe(self.number, instant(largest), self.node.delay):  # type: ignore[arg-type]
             self.set_by = batch.rows.row(times.arg_max() or 0, named=True)
-        return replace(batch, late_watermark=self.watermark.late, eviction_watermark=self.watermark.current, trace=None)
+        mark = self.watermark
+        return Batch(batch.rows, mark.late, mark.current, batch.id, batch.time, made=batch.made)
 
     def _guarded(self, batch: Batch) -> Batch:
         """Set rows aside whose time lies too far beyond the clock."""
