@@ -24,21 +24,37 @@ from tests.bench.workloads import Options, in_memory, windowed
 
 def _steady(options: Options, workload: str, what: str, make: Callable[[], sn.Query], goal: str) -> list[Figure]:
     """Measure batches once the state is full; and the last third of them against the first."""
-    rates: list[float] = []
-    growth: list[float] = []
+    found: dict[str, list[tuple[float, float]]] = {"wall": [], "processor": []}
     for _ in range(max(2, options.rounds // 2)):
-        query = make()
-        query.run()
-        spent = [p.duration_ms["trigger_execution"] for p in query.progress]
-        rows = [p.num_input_rows for p in query.progress]
-        steady = [n / ms / 1e3 for n, ms in zip(rows, spent, strict=True) if n][len(spent) // 3 :]
-        rates.append(statistics.median(steady))
-        third = len(steady) // 3
-        growth.append(statistics.median(steady[:third]) / statistics.median(steady[-third:]))
+        steps = _stepped(make())
+        for number, clock in enumerate(found):
+            found[clock].append(_rate_and_growth([(rows, spent[number]) for rows, *spent in steps]))
+    (rates, growth), (cpu_rates, cpu_growth) = (tuple(zip(*pairs, strict=True)) for pairs in found.values())
     return [
         figure(workload, f"ours, {what}", "M rows/s", rates, goal),
+        figure(workload, f"ours, {what}, a second of processor time", "M rows", cpu_rates),
         figure(workload, "time of the last batches ÷ of the first", "×", growth, "<= 1.3"),
+        figure(workload, "the same, processor time", "×", cpu_growth),
     ]
+
+
+def _stepped(query: sn.Query) -> list[tuple[int, float, float]]:
+    """Run a query; return rows, seconds and seconds of the processor of every batch with rows."""
+    found: list[tuple[int, float, float]] = []
+    while True:
+        clock, used = time.perf_counter(), time.process_time()
+        progress = query.step()
+        if progress is None:
+            return found
+        if progress.num_input_rows:
+            found.append((progress.num_input_rows, time.perf_counter() - clock, time.process_time() - used))
+
+
+def _rate_and_growth(batches: list[tuple[int, float]]) -> tuple[float, float]:
+    rates = [rows / spent / 1e6 for rows, spent in batches]
+    steady = rates[len(rates) // 3 :]
+    third = len(steady) // 3
+    return statistics.median(steady), statistics.median(steady[:third]) / statistics.median(steady[-third:])
 
 
 def w5(options: Options) -> list[Figure]:

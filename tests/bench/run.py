@@ -47,12 +47,18 @@ def report(figures: Sequence[Figure]) -> str:
     facts = ", ".join(f"{name} {value}" for name, value in machine().items())
     short, rest = [f for f in figures if f.short], [f for f in figures if not f.short]
     missing = sorted({"Spark", "Pathway"} - {word for f in figures for word in f.name.split(" ")})
+    busy = os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
+    beware = (
+        " **Others used the machine too:** what is told in seconds is theirs as well; processor time is ours.\n"
+        if busy
+        else ""
+    )
     absent = f"\n\nNot measured: {', '.join(missing)}." if missing else ""
     return (
         "# What `make bench` measured\n\n"
         f"{facts}. The load is that of the last minute, the bench's own included. Medians over the rounds; every"
         " ratio is between contenders that took turns in one run. W1 files reads the same Parquet files with every"
-        f" contender; W1 memory has the rows in memory.{absent}\n\n"
+        f" contender; W1 memory has the rows in memory.{beware}{absent}\n\n"
         f"## Short of what was wanted\n\n{table(short)}\n\n## The rest\n\n{table(rest)}\n"
     )
 
