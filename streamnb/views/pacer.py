@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 FRAME = 0.1
 """Seconds from one frame to the next: 10 frames a second at most."""
+DEAR, SHARE = 0.05, 0.1
+"""A frame of more processor seconds than the first may have this share of the time: a pause follows it."""
 CALM = 1.0
 """Seconds without a change after which the picture has come to rest."""
 AGAIN = 0.02
@@ -59,9 +61,14 @@ class Pacer:
             self._stopped.wait(AGAIN)
             return
         self._changed.clear()
-        started = time.monotonic()
+        started, used = time.monotonic(), time.thread_time()
         since, self._since = self._since or started, None
         if not self._stopped.is_set():
             if self._draw(since):
                 self._calm_at = time.monotonic() + CALM
-            self._stopped.wait(started + FRAME - time.monotonic())
+            self._stopped.wait(started + pause(time.thread_time() - used) - time.monotonic())
+
+
+def pause(used: float) -> float:
+    """Return the seconds from the start of a frame to that of the next, if it took so much processor time."""
+    return max(FRAME, used / SHARE) if used > DEAR else FRAME

@@ -84,8 +84,8 @@ class Plane:
         self._rows: list[Picked | None] = []
         self.refresh(len(query.trace) - 1)
 
-    def refresh(self, cursor: int, *, playing: bool = False) -> None:
-        """Show the state after batch ``cursor`` of the trace; -1 is before the first.
+    def refresh(self, cursor: int, *, playing: bool = False) -> str:
+        """Show the state after batch ``cursor`` of the trace, -1 is before the first; return it in sentences.
 
         While it is ``playing`` fewer rows are drawn one by one, so that the picture keeps up.
         """
@@ -96,6 +96,7 @@ class Plane:
         for name, columns in _columns(layout).items():
             push(self._sources[name], columns)
         self._write(layout, playing=playing)
+        return layout.spoken
 
     def pick(self, row: Picked | None, readings: Sequence[Reading]) -> None:
         """Put a ring around a row, wherever it lies; around none where it has not arrived."""

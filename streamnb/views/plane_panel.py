@@ -31,12 +31,12 @@ class PlanePanel(Panel):
 
     def draw(self, at: int, since: float, *, playing: bool) -> None:
         with self.live.lock:
-            self.plane.refresh(at, playing=playing)
+            spoken = self.plane.refresh(at, playing=playing)
             shown = story_of(self.query).follow(list(self.query.trace))[: at + 1] if self.cursor.picked else []
             self.plane.pick(self.cursor.picked, shown)
             self.live.flush(since)
             if not playing:
-                self.live.caption = self.plane.describe(at)
+                self.live.caption = spoken
 
     def svg(self, at: int) -> str:
         with self.live.lock:

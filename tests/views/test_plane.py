@@ -456,7 +456,7 @@ def test_the_landings_of_a_stormy_morning():
 # The Bokeh figure
 
 
-def watched(change: Callable[[], None], picture: Plane) -> list[Any]:
+def watched(change: Callable[[], object], picture: Plane) -> list[Any]:
     document = picture.figure.document or Document()
     if picture.figure.document is None:
         document.add_root(picture.figure)
