@@ -20,6 +20,7 @@ TOGETHER = ("spark", "browser")
 """Folders whose tests share one dear thing, Spark's session or JupyterLab: one worker runs each, and they run first."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
