@@ -39,12 +39,13 @@ def test_a_widget_is_drawn_without_an_error(open_notebook: Open, smoke: str):
     assert notebook.errors == []
 
 
-def test_all_cells_run_and_are_saved(open_notebook: Open, smoke: str, lab: Lab):
-    notebook = open_notebook(smoke)
+def test_all_cells_run_and_are_saved(open_notebook: Open, lab: Lab):
+    name = lab.write("smoke-saved.ipynb", [SLIDER, "print(2)"])
+    notebook = open_notebook(name)
     notebook.run_all()
     assert notebook.outputs(1)[0]["text"] == "2\n"
     notebook.save()
-    saved = json.loads((lab.notebooks / smoke).read_text())
+    saved = json.loads((lab.notebooks / name).read_text())
     assert saved["cells"][1]["outputs"][0]["text"] == ["2\n"]
 
 
