@@ -12,8 +12,8 @@ import polars as pl
 from streamnb.errors import QueryError, StreamnbError
 from streamnb.patience import library, masked, patiently
 from streamnb.points import reached
-from streamnb.sinks.ledger import Ledger, Verdict, digest
-from streamnb.sinks.target import Target, quoted
+from streamnb.sinks.ledger import Verdict, digest
+from streamnb.sinks.target import Target, Transactional, quoted
 from streamnb.time import SECOND, Duration, duration
 
 _SIGNED = {pl.UInt8: pl.Int16, pl.UInt16: pl.Int32, pl.UInt32: pl.Int64}
@@ -22,7 +22,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _REFUSED = (pl.Time, pl.Duration, pl.Int128, pl.Object)
 
 
-class Delta:
+class Delta(Transactional):
     """Write a Delta table, exactly once.
 
     Append mode adds; update mode merges by ``key`` (null is a key like any other); complete mode overwrites. Batch, run
@@ -53,17 +53,9 @@ class Delta:
         # Closed over, so that keys are in no attribute.
         self._options: Callable[[], dict[str, str] | None] = lambda: options or None
         self._said: Callable[[object], str] = lambda error: masked(error, secrets)
-        self._ledger = Ledger()
 
     def __repr__(self) -> str:
         return f"Delta({self._target.table!r})"
-
-    def check(self, mode: str) -> None:
-        self._target.check(mode)
-
-    def open(self, query: str, epoch: int) -> None:
-        """Hear for which query, and which of its runs, the batches are."""
-        self._ledger = Ledger(query, epoch)
 
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self.check(mode)

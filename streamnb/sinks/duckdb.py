@@ -11,8 +11,8 @@ import polars as pl
 from streamnb.errors import QueryError
 from streamnb.patience import library
 from streamnb.points import reached
-from streamnb.sinks.ledger import Ledger, Verdict, digest
-from streamnb.sinks.target import STAGE, Target, quoted
+from streamnb.sinks.ledger import Verdict, digest
+from streamnb.sinks.target import STAGE, Target, Transactional, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,7 +25,7 @@ _NOTE = "INSERT INTO _streamnb_ledger VALUES (?, ?, ?, ?)"
 _SAME = "IS NOT DISTINCT FROM"
 
 
-class DuckDB:
+class DuckDB(Transactional):
     """Write a table of a DuckDB file, exactly once.
 
     Append mode inserts; update mode replaces the row of the same ``key`` (null is a key like any other); complete mode
@@ -45,14 +45,6 @@ class DuckDB:
     ) -> None:
         self._client = library("sinks.DuckDB", "duckdb", "duckdb", "duckdb")
         self._path, self._target = os.fspath(path), Target.of("DuckDB", table, key, version)
-        self._ledger = Ledger()
-
-    def check(self, mode: str) -> None:
-        self._target.check(mode)
-
-    def open(self, query: str, epoch: int) -> None:
-        """Hear for which query, and which of its runs, the batches are."""
-        self._ledger = Ledger(query, epoch)
 
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self.check(mode)

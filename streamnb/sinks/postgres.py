@@ -13,9 +13,9 @@ import polars as pl
 from streamnb.errors import PlanError, QueryError
 from streamnb.patience import library, masked, patiently
 from streamnb.points import reached
-from streamnb.sinks.ledger import Ledger, Verdict, digest
+from streamnb.sinks.ledger import Verdict, digest
 from streamnb.sinks.plain import plain
-from streamnb.sinks.target import STAGE, Target, quoted
+from streamnb.sinks.target import STAGE, Target, Transactional, quoted
 from streamnb.time import SECOND, Duration, duration
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _NULLS_ARE_EQUAL = 150_000  # the version of the server from which a unique inde
 _REFUSED = ("authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
 
 
-class Postgres:
+class Postgres(Transactional):
     """Write a table of a Postgres database, exactly once.
 
     Append mode inserts; update mode replaces the row of the same ``key`` (null is a key like any other); complete mode
@@ -66,7 +66,6 @@ class Postgres:
         self._connect: Callable[..., Any] = lambda **options: self._client.connect(dsn, **options)
         self._said: Callable[[object], str] = lambda error: masked(error, [dsn, parts.get("password")])
         self._seconds = duration(timeout, "Postgres") / SECOND
-        self._ledger = Ledger()
 
     def _parts(self, dsn: str) -> dict[str, Any]:
         with suppress(self._client.Error):
@@ -80,13 +79,6 @@ class Postgres:
 
     def __repr__(self) -> str:
         return f"Postgres({self._place!r}, {self._target.table!r})"
-
-    def check(self, mode: str) -> None:
-        self._target.check(mode)
-
-    def open(self, query: str, epoch: int) -> None:
-        """Hear for which query, and which of its runs, the batches are."""
-        self._ledger = Ledger(query, epoch)
 
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self.check(mode)

@@ -12,9 +12,9 @@ import polars as pl
 from streamnb.errors import PlanError, QueryError
 from streamnb.patience import library, masked, patiently
 from streamnb.points import reached
-from streamnb.sinks.ledger import Ledger, Verdict, digest
+from streamnb.sinks.ledger import Verdict, digest
 from streamnb.sinks.plain import as_json, json_rows, plain
-from streamnb.sinks.target import Target
+from streamnb.sinks.target import Target, Transactional
 from streamnb.time import SECOND, Duration, duration
 
 # KEYS: data, ledger. ARGV: query, the note that was found, the new note, mode, rows as [[field, row, version] …].
@@ -40,7 +40,7 @@ return 1
 """
 
 
-class Redis:
+class Redis(Transactional):
     """Write a hash or a stream of Redis, exactly once.
 
     With ``key`` the rows are fields of the hash ``name``: the field is the key as JSON (``"ann"``, ``7``, ``null``; of
@@ -68,7 +68,6 @@ class Redis:
         self._target = Target.of("Redis", name, key, version)
         self._seconds = duration(timeout, "Redis") / SECOND
         self._connect, self._said, self._place = self._reaching(url)
-        self._ledger = Ledger()
 
     def _reaching(self, url: str) -> tuple[Callable[[], Any], Callable[[object], str], str]:
         """Return how to connect, how to tell of an error, and what may be shown; the password is in no attribute."""
@@ -84,13 +83,6 @@ class Redis:
 
     def __repr__(self) -> str:
         return f"Redis({self._place!r}, {self._target.table!r})"
-
-    def check(self, mode: str) -> None:
-        self._target.check(mode)
-
-    def open(self, query: str, epoch: int) -> None:
-        """Hear for which query, and which of its runs, the batches are."""
-        self._ledger = Ledger(query, epoch)
 
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self.check(mode)

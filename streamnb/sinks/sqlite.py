@@ -13,9 +13,9 @@ import polars as pl
 from streamnb.errors import QueryError
 from streamnb.patience import still_asked
 from streamnb.points import reached
-from streamnb.sinks.ledger import Ledger, Verdict, digest
+from streamnb.sinks.ledger import Verdict, digest
 from streamnb.sinks.plain import plain
-from streamnb.sinks.target import STAGE, Target, quoted
+from streamnb.sinks.target import STAGE, Target, Transactional, quoted
 from streamnb.time import SECOND, Duration, duration
 
 _CREATE = """CREATE TABLE IF NOT EXISTS _streamnb_ledger
@@ -27,7 +27,7 @@ _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _ATTEMPT = 0.25  # seconds that a call waits for others, deaf to an interrupt
 
 
-class SQLite:
+class SQLite(Transactional):
     """Write a table of a SQLite file, exactly once.
 
     Append mode inserts; update mode replaces the row of the same ``key``; complete mode replaces the whole table. Rows
@@ -50,14 +50,6 @@ class SQLite:
     ) -> None:
         self._seconds = duration(timeout, "SQLite") / SECOND
         self._path, self._target = os.fspath(path), Target.of("SQLite", table, key, version)
-        self._ledger = Ledger()
-
-    def check(self, mode: str) -> None:
-        self._target.check(mode)
-
-    def open(self, query: str, epoch: int) -> None:
-        """Hear for which query, and which of its runs, the batches are."""
-        self._ledger = Ledger(query, epoch)
 
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self.check(mode)

@@ -9,6 +9,7 @@ from typing import Self
 import polars as pl
 
 from streamnb.errors import PlanError, QueryError, column_not_found
+from streamnb.sinks.ledger import Ledger
 
 STAGE = "_streamnb_stage"
 
@@ -90,3 +91,18 @@ class Target:
 def quoted(name: str) -> str:
     """Return a name as an identifier of SQL."""
     return '"' + name.replace('"', '""') + '"'
+
+
+class Transactional:
+    """A sink that keeps its ledger beside the rows of its target."""
+
+    _target: Target
+    _ledger = Ledger()
+
+    def check(self, mode: str) -> None:
+        """Refuse an output mode that the target cannot take."""
+        self._target.check(mode)
+
+    def open(self, query: str, epoch: int) -> None:
+        """Hear for which query, and which of its runs, the batches are."""
+        self._ledger = Ledger(query, epoch)
