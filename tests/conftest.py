@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,17 +16,27 @@ if TYPE_CHECKING:
     from tests.servers.redis import Redis
 
 
-TOGETHER = ("spark", "browser")
-"""Folders whose tests share one dear thing, Spark's session or JupyterLab: one worker runs each, and they run first."""
+TOGETHER = ("browser", "spark")
+"""Folders whose tests share one dear thing, JupyterLab or Spark's session: one worker runs each, and they run first."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder in TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(folder))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    items.sort(key=lambda item: not _scope(item.nodeid).endswith(TOGETHER))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker a whole file at a time, or one of the folders that stay together."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = _scope
+    return scheduler
+
+
+def _scope(test: str) -> str:
+    folder = "/".join(test.split("/")[:2])
+    return folder if folder.endswith(TOGETHER) else test.split("::", maxsplit=1)[0]
 
 
 @pytest.fixture
