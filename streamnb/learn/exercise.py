@@ -38,6 +38,8 @@ class Exercise:
     A function is called with the arguments of every world, and must give there what ``oracle`` gives, which knows
     pandas and nothing of this engine. A frame is run as a query in ``mode`` and its result compared, rows in any
     order. The answer is ``right`` then, unless ``but`` finds fault with how it gets there.
+
+    Where the answer is no function of a world, ``trial`` says how it is tried there, and ``tell`` what went wrong.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Exercise:
     wrong: tuple[Wrong, ...] = ()
     hints: tuple[str, ...] = ()
     mode: str = "append"
+    trial: Callable[..., Any] | None = None  # called with the answer and a world's arguments
+    tell: Callable[[Any], str | None] | None = None  # what is wrong with what the answer gave, None if nothing
     then: Callable[[Any], Any] | None = None  # what is made of what the answer returns, such as a whole query
     but: Callable[[Any], str | None] | None = None
     shown: str | None = field(default=None, repr=False)  # the solution as text, where it is no function
@@ -97,7 +101,8 @@ def judge(exercise: Exercise, answer: Any) -> Verdict:
     if not any(faults):
         fault = exercise.but(answer) if exercise.but else None
         return Verdict("right, but", fault) if fault else RIGHT
-    return Verdict("not yet", _known(exercise, worlds, given) or _first(faults, worlds))
+    said = [exercise.tell(each) for each in given] if exercise.tell else faults
+    return Verdict("not yet", _known(exercise, worlds, given) or _first(said, worlds))
 
 
 def _untried(answer: Any) -> bool:
@@ -111,7 +116,8 @@ def _given(exercise: Exercise, answer: Any, world: World) -> Any:
     """Return what an answer gives in a world."""
     if not callable(answer):
         return answer
-    found = answer(*world.arguments)
+    trial = exercise.trial
+    found = trial(answer, *world.arguments) if trial else answer(*world.arguments)
     if found is None or found is ... or any(found is argument for argument in world.arguments):
         raise _UntriedError
     return _plain(exercise.then(found) if exercise.then else found, exercise.mode)
