@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from itertools import count
 from typing import TYPE_CHECKING
 
 from streamnb import col, data, from_pandas
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MOMENTS = ("halfway", "between statements", "before commit", "after commit")
 EXACT = "is exact"
+PROBES = count(1_000_000)  # batches of which no function has heard
 ALL_EXACT = dict.fromkeys(["without a crash", *(f"after a crash {at}" for at in MOMENTS)], EXACT)
 
 
@@ -38,20 +40,26 @@ def _clean(day: str, every: str) -> StreamFrame:
 
 
 def _crashed(save: Write, clean: StreamFrame) -> dict[str, str] | None:
-    """Return what a table is without a crash and after one at each moment; None if nothing is ever written."""
-    rows = clean.collect()
-    if not _writes(save, rows):
+    """Return what a table is without a crash and after one at each moment; None if nothing is done."""
+    rows, probe = clean.collect(), next(PROBES)
+    first, again = _changes(save, rows, probe), _changes(save, rows, probe)
+    if first is None:
         return None
+    if first != again:
+        return ALL_EXACT | {"without a crash": "has what the function remembers, and that dies with the process"}
     outcomes = {at: crash(clean, at=at, batch=1, sinks={"yours": save})["yours"] for at in MOMENTS}
     held = outcomes["halfway"].expected
     whole = EXACT if held == len(rows) else f"holds {held} rows of {len(rows)}"
     return {"without a crash": whole} | {f"after a crash {at}": _word(one) for at, one in outcomes.items()}
 
 
-def _writes(save: Write, rows: pd.DataFrame) -> bool:
+def _changes(save: Write, rows: pd.DataFrame, batch_id: int) -> int | None:
+    """Return how many rows are written into an empty file, None if not one statement is run."""
+    statements: list[str] = []
     with closing(sqlite3.connect(":memory:")) as db:
-        save(rows, 0, db)
-        return db.total_changes > 0
+        db.set_trace_callback(statements.append)
+        save(rows, batch_id, db)
+        return db.total_changes if statements else None
 
 
 def _word(outcome: Outcome) -> str:
@@ -107,6 +115,17 @@ def _rows_first(rows: pd.DataFrame, batch_id: int, db: sqlite3.Connection) -> No
         db.execute("insert into done values (?)", [batch_id])
 
 
+def _remembering() -> Write:
+    heard: set[int] = set()
+
+    def save(rows: pd.DataFrame, batch_id: int, db: sqlite3.Connection) -> None:
+        if batch_id not in heard:
+            _append(rows, batch_id, db)
+            heard.add(batch_id)
+
+    return save
+
+
 def _by_plane(rows: pd.DataFrame, _: int, db: sqlite3.Connection) -> None:
     db.execute(ONE_A_PLANE)
     _insert(rows, db, "replace into clean values (?, ?)")
@@ -136,6 +155,7 @@ EXERCISES = (
             Wrong("the id is safe before its rows are: a crash between them loses the batch", _id_first),
             Wrong(ROWS_FIRST, _rows_first),
             Wrong("one line a plane: a plane that flies twice loses its first flight", _by_plane),
+            Wrong("what a function remembers dies with the process: the table must tell what it has", _remembering()),
             Wrong("each batch deletes the ones before it", _only_newest),
         ),
         hints=(
