@@ -9,10 +9,10 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from streamnb import col, data, from_pandas
-from streamnb.crash import Outcome, crash
+from streamnb.crashing.crash import Outcome, crash
+from streamnb.crashing.strategies import Write
 from streamnb.frame import StreamFrame
 from streamnb.learn.exercise import Exercise, World, Wrong
-from streamnb.strategies import Write
 
 if TYPE_CHECKING:
     import pandas as pd
