@@ -17,7 +17,7 @@ from streamnb.views.still import Still, put
 from streamnb.views.table import Table, html
 from streamnb.views.tabs import Tabs
 from streamnb.views.view import SheetPanel
-from streamnb.views.widget import stack
+from streamnb.views.widget import hide, stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -93,9 +93,14 @@ class Dashboard:
         self._touched()
 
     def _arrange(self) -> None:
+        """Show the panel that is open. Those that were stay, hidden: Bokeh leaves nodes behind when it is rebuilt."""
         tabs = [self.tabs] if len(self.tabs.names) > 1 else []
-        below = [self.table] if self._has_table else []
-        self.box.children = (self.controls, *tabs, self.panel.widget, *below)
+        shown = self.panel.widget
+        panels = [panel.widget for panel in self.panels.values()]
+        for widget in panels:
+            hide(widget, hidden=widget is not shown)
+        hide(self.table, hidden=not self._has_table)
+        self.box.children = (self.controls, *tabs, *panels, self.table)
 
     @property
     def _has_table(self) -> bool:

@@ -35,6 +35,12 @@ def stack(*widgets: Widget, name: str) -> Any:
     return ipywidgets.VBox(widgets).add_class(name)
 
 
+def hide(widget: Widget, *, hidden: bool) -> None:
+    """Leave a widget on the page without showing it, or show it again."""
+    if hidden != ("sn-hidden" in widget._dom_classes):  # noqa: SLF001  ipywidgets has no other way to ask
+        (widget.add_class if hidden else widget.remove_class)("sn-hidden")
+
+
 def synced(trait: traitlets.TraitType[Any, Any]) -> Any:
     """Return ``trait`` as one that the browser sees too."""
     return trait.tag(sync=True)
