@@ -84,7 +84,7 @@ def test_the_sdist_has_what_the_tests_need(built: Path):
 
 
 def test_the_code_of_the_readme_runs():
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL))
     names: dict[str, object] = {}
     exec(code, names)  # noqa: S102  (our own README)
     assert len(names["query"].late) == 23  # type: ignore[attr-defined]
