@@ -37,8 +37,7 @@ def stack(*widgets: Widget, name: str) -> Any:
 
 def hide(widget: Widget, *, hidden: bool) -> None:
     """Leave a widget on the page without showing it, or show it again."""
-    if hidden != ("sn-hidden" in widget._dom_classes):  # noqa: SLF001  ipywidgets has no other way to ask
-        (widget.add_class if hidden else widget.remove_class)("sn-hidden")
+    widget.layout.display = "none" if hidden else None
 
 
 def synced(trait: traitlets.TraitType[Any, Any]) -> Any:

@@ -89,8 +89,9 @@ def test_a_clicked_mark_is_found_in_the_table_and_back(open_notebook: Open, lab:
             finding(notebook, 0, words)
             notebook.cell(0).locator(".sn-dashboard").first.screenshot(path=ARTIFACTS / f"{name}-{theme.lower()}.png")
     tab(notebook, 0, "late")
-    notebook.cell(0).locator("tr[data-mark=picked]").wait_for()
-    notebook.cell(0).locator("tr[data-pick]", has_text="B6 673 02-08").click()
+    notebook.cell(0).locator(".sn-figure").first.wait_for(state="hidden")
+    notebook.cell(0).locator("tr[data-mark=picked]:visible").wait_for()
+    notebook.cell(0).locator("tr[data-pick]:visible", has_text="B6 673 02-08").click()
     finding(notebook, 0, "B6 673 02-08 was dropped")
     notebook.cell(0).locator("button.sn-back").first.click()
     notebook.cell(0).locator(".sn-words", has_text="has not arrived yet").wait_for()
@@ -106,13 +107,13 @@ def test_names_keys_and_values_that_are_markup_stay_text(open_notebook: Open, la
     notebook.wait_for_text("watermark ")
     for name in ("state", "late", "plan", "metrics"):
         tab(notebook, 0, name)
-        notebook.cell(0).locator(".sn-picture svg").first.wait_for()
+        notebook.cell(0).locator(".sn-picture svg:visible").first.wait_for()
         notebook.page.evaluate(OPEN_TABLES)
         assert notebook.page.locator(".sn-dashboard img").count() == 0
     tab(notebook, 0, "state")
     notebook.cell(0).locator("td", has_text=EVIL).first.wait_for()
     notebook.run_cell(1)
-    notebook.cell(1).locator(".sn-picture svg").first.wait_for()
+    notebook.cell(1).locator(".sn-picture svg:visible").first.wait_for()
     assert notebook.page.locator(".sn-dashboard img").count() == 0
     assert notebook.errors == []
 

@@ -304,8 +304,8 @@ def test_a_tab_that_was_never_open_costs_nothing(query):
     assert list(shown.panels) == ["plane"]
     shown.choose("state")
     assert list(shown.panels) == ["plane", "state"]
-    hidden = {name: "sn-hidden" in panel.widget._dom_classes for name, panel in shown.panels.items()}
-    assert hidden == {"plane": True, "state": False}
+    displayed = {name: panel.widget.layout.display for name, panel in shown.panels.items()}
+    assert displayed == {"plane": "none", "state": None}
     assert {panel.widget for panel in shown.panels.values()} <= set(shown.box.children)
     shown.close()
 
