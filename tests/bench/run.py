@@ -34,7 +34,7 @@ def machine() -> dict[str, object]:
     """Return what the figures depend on besides the code."""
     return {
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "load": f"{os.getloadavg()[0]:.1f}",
         "python": platform.python_version(),
         "polars": f"{pl.__version__}, {pl.thread_pool_size()} threads",
