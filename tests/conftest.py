@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.lacking import give_up
+
 if TYPE_CHECKING:
     from tests.servers.kafka_mock import MockKafka
     from tests.servers.mosquitto import Mosquitto
@@ -63,7 +65,7 @@ def redis_server() -> Iterator[Redis]:
     from tests.servers.start import start_redis
 
     if programs.find("redis-server") is None:
-        pytest.skip(programs.missing("redis-server"))
+        give_up(programs.missing("redis-server"))
     server = start_redis()
     yield server
     server.remove()
@@ -74,7 +76,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     from tests.servers import programs
     from tests.servers.mosquitto import Mosquitto
 
-    program = programs.find("mosquitto") or pytest.skip(programs.missing("mosquitto"))
+    program = programs.find("mosquitto") or give_up(programs.missing("mosquitto"))
     server = Mosquitto(program, tmp_path)
     server.start()
     yield server
@@ -86,7 +88,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
     from tests.servers import programs
     from tests.servers.nats import Nats
 
-    program = programs.find("nats-server") or pytest.skip(programs.missing("nats-server"))
+    program = programs.find("nats-server") or give_up(programs.missing("nats-server"))
     server = Nats(program, tmp_path_factory.mktemp("nats"))
     server.start()
     yield server

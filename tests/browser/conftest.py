@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser import chromium
 from tests.browser.lab import Lab, Notebook, launch
+from tests.lacking import give_up
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -19,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def program() -> str:
-    return chromium.find() or pytest.skip(chromium.MISSING)
+    return chromium.find() or give_up(chromium.MISSING)
 
 
 @pytest.fixture(scope="session")
