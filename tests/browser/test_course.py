@@ -52,16 +52,6 @@ def button(notebook: Notebook, cell: int, name: str):
     return notebook.cell(cell).locator(f"button.sn-{name}").first
 
 
-def watermark(notebook: Notebook) -> str | None:
-    return next((text for text in notebook.texts() if text.startswith("watermark ")), None)
-
-
-def wait_for_another_watermark(notebook: Notebook, before: str | None) -> None:
-    notebook.page.wait_for_function(
-        "before => window.streamnbProbe.texts().some(t => t.startsWith('watermark ') && t !== before)", arg=before
-    )
-
-
 @pytest.fixture(scope="module")
 def own(lab: Lab) -> str:
     return lab.write("dashboard.ipynb", [START, BUSY, "1 + 1", LATENCIES, "q.stop(); busy.stop()"])
