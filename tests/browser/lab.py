@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import nbformat
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Playwright, ViewportSize
 
 HERE = Path(__file__).parent
 ARTIFACTS = HERE / "artifacts"
@@ -147,10 +147,11 @@ class Lab:
 class Notebook:
     """One notebook, open in a window of its own. ``errors`` holds what the browser's console complained about."""
 
-    def __init__(self, lab: Lab, browser: Browser, *, width: int = 1400, height: int = 1000) -> None:
+    def __init__(self, lab: Lab, browser: Browser, *, width: int = 1400, height: int = 1000, scale: float = 1) -> None:
         self.lab = lab
         self.errors: list[str] = []
-        self.context = browser.new_context(viewport={"width": width, "height": height})
+        size: ViewportSize = {"width": width, "height": height}
+        self.context = browser.new_context(viewport=size, device_scale_factor=scale)
         self.context.add_init_script(path=HERE / "probe.js")
         self.page = self.context.new_page()
         self.page.on("console", self._hear)
