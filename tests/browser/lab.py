@@ -66,11 +66,14 @@ OUTPUTS = "i => window.jupyterapp.shell.currentWidget.content.widgets[i].model.o
 class Lab:
     """A running ``streamnb lab``, with folders of its own and none of the user's settings.
 
-    ``notebooks`` is the folder it serves, where the course lies too; ``log`` is what it said.
+    ``notebooks`` is the folder it serves, where the course lies too; ``log`` is what it said. ``program`` starts
+    another JupyterLab, on ``notebooks``, whose folder in its file browser is ``folder``.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.notebooks = root / "notebooks"
+    def __init__(self, root: Path, program: Sequence[str] = (), notebooks: Path | None = None, folder: str = "") -> None:
+        self.notebooks = notebooks or root / "notebooks"
+        self._program = program
+        self._folder = folder
         self.log = root / "lab.log"
         self.token = secrets.token_hex(16)
         self.port = _free_port()
@@ -112,7 +115,7 @@ class Lab:
 
     def url(self, name: str) -> str:
         """Return where a user finds the notebook, in a workspace without earlier tabs."""
-        return f"{self._address}/lab/tree/{name}?reset&token={self.token}"
+        return f"{self._address}/lab/tree/{self._folder}{name}?reset&token={self.token}"
 
     def end_kernels(self) -> None:
         """End every kernel, and with it whatever still plays."""
@@ -128,7 +131,8 @@ class Lab:
 
     def _command(self) -> list[str]:
         return [
-            *(sys.executable, "-m", "streamnb", "lab", str(self.notebooks), "--no-browser"),
+            *(self._program or (sys.executable, "-m", "streamnb", "lab", str(self.notebooks))),
+            "--no-browser",
             *("--port", str(self.port), "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}"),
             "--LabApp.expose_app_in_browser=True",
         ]
