@@ -226,7 +226,7 @@ _OWN_READS: dict[type[Node], Callable[[Any], set[str]]] = {
     Sort: lambda node: set[str]().union(*map(_roots, node.by)),
     Union: lambda _: set(),
     Unmark: lambda _: set(),
-    WithWatermark: lambda node: {node.event_time},
+    WithWatermark: lambda node: {node.event_time} | ({node.per} - {None}),
     WithWindow: lambda node: set(node.time.meta.root_names()),
 }
 """What a verb that hands its columns on reads itself. A verb that is not here reads all."""

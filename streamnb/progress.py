@@ -169,7 +169,7 @@ class Mark:
     """One ``with_watermark`` after one batch: what it asks for by itself, whatever the other inputs ask for.
 
     ``input`` counts them from 1; ``source`` is what feeds it. ``value`` is its largest event time minus ``delay``, set
-    by ``row``; both are None before its first row.
+    by ``row``; both are None before its first row. An ``idle`` one is not waited for.
     """
 
     input: int
@@ -178,6 +178,7 @@ class Mark:
     delay: dt.timedelta
     value: dt.datetime | None
     row: Mapping[str, Any] | None
+    idle: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -137,6 +137,7 @@ def _mark(node: Node, step: WatermarkStep, graph: Graph) -> Mark:
         delay=dt.timedelta(microseconds=step.node.delay),
         value=None if step.set_by is None else instant_of(asked, step.node.schema[step.node.event_time]),
         row=step.set_by,
+        idle=graph.watermark.is_idle(step.number),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time as _time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -208,18 +209,30 @@ def moment(microseconds: int) -> dt.datetime:
     return _EPOCH + dt.timedelta(microseconds=microseconds)
 
 
+Asks = Callable[[int], tuple[int, bool]]
+"""What an input asks for at a processing time, and whether it is idle."""
+
+
+def candidate(largest: int, delay: int) -> int:
+    """Return the watermark that a largest event time asks for."""
+    return largest // MILLISECOND * MILLISECOND - delay // MILLISECOND * MILLISECOND
+
+
 class Watermark:
     """The event time a query is done with: per input the largest seen minus its delay, then min or max over inputs.
 
     It starts at 1970, never goes back, and moves between batches only: a batch drops late rows by the watermark that
     the batch before it ran with (``late``) and evicts by its own (``current``). Resolution is one millisecond.
-    Times further than ``guard`` beyond the clock (microseconds) are not believed and move nothing.
+    Times further than ``guard`` beyond the clock (microseconds) are not believed and move nothing. Inputs that are idle
+    are not waited for.
     """
 
     def __init__(self, policy: str = "min", *, single: bool = False, guard: int | None = None) -> None:
         self._late, self.current = 0, 0
         self.single, self.policy, self.guard = single, policy, guard
         self._candidates: list[int] = []
+        self._idle: list[bool] = []
+        self._asks: list[Asks | None] = []
 
     @property
     def late(self) -> int:
@@ -237,9 +250,14 @@ class Watermark:
         """Return a watermark that has seen nothing, with the same settings."""
         return Watermark(self.policy, single=self.single, guard=self.guard)
 
-    def add_input(self) -> int:
-        """Return the number of a new input; an input without rows counts as 1970."""
+    def add_input(self, asks: Asks | None = None) -> int:
+        """Return the number of a new input; an input without rows counts as 1970.
+
+        ``asks`` tells what one that may fall silent asks for at a processing time, and whether it is idle.
+        """
         self._candidates.append(0)
+        self._idle.append(False)
+        self._asks.append(asks)
         return len(self._candidates) - 1
 
     def candidate(self, number: int) -> int:
@@ -248,17 +266,41 @@ class Watermark:
 
     def observe(self, number: int, largest: int, delay: int) -> bool:
         """Take the largest event time of an input in this batch; True if it is a new largest."""
-        candidate = largest // MILLISECOND * MILLISECOND - delay // MILLISECOND * MILLISECOND
-        new = candidate > self._candidates[number]
+        asked = candidate(largest, delay)
+        new = asked > self._candidates[number]
         if new:
-            self._candidates[number] = candidate
+            self._candidates[number] = asked
         return new
+
+    def ask(self, number: int, asked: int, idle: bool) -> None:  # noqa: FBT001  as Asks gives them
+        """Take what an input that may fall silent asks for in this batch."""
+        self._candidates[number], self._idle[number] = asked, idle
+
+    def is_idle(self, number: int) -> bool:
+        """Tell whether an input is not waited for."""
+        return self._idle[number]
+
+    def awake_at(self, time: int) -> list[bool]:
+        """Tell which inputs are waited for at a processing time; if none is, all of them."""
+        awake = [asks is None or not asks(time)[1] for asks in self._asks]
+        return awake if any(awake) else [True] * len(awake)
 
     def next(self) -> int:
         """Return the watermark that the next batch will run with."""
-        if not self._candidates:
+        return self._agreed(list(zip(self._candidates, self._idle, strict=True)))
+
+    def next_at(self, time: int) -> int:
+        """Return the watermark to which a batch without input at a processing time would move on."""
+        now = zip(self._candidates, self._idle, strict=True)
+        return self._agreed([old if asks is None else asks(time) for asks, old in zip(self._asks, now, strict=True)])
+
+    def _agreed(self, asked: Sequence[tuple[int, bool]]) -> int:
+        """Return what the inputs that are not idle agree on; if all are, the one furthest ahead counts."""
+        if not asked:
             return 0
-        return max(self.current, (min if self.policy == "min" else max)(self._candidates))
+        awake = [at for at, idle in asked if not idle]
+        pick = min if awake and self.policy == "min" else max
+        return max(self.current, pick(awake or [at for at, _ in asked]))
 
     def advance(self) -> None:
         """Go on to the next batch."""
@@ -268,9 +310,11 @@ class Watermark:
         """Go on from a checkpoint, which keeps the watermark and the policy, not what each input asked for."""
         self._late, self.current, self.policy = late, current, policy
         self._candidates = [0] * len(self._candidates)
+        self._idle = [False] * len(self._candidates)
 
     def snapshot(self) -> tuple[int, ...]:
         return self._late, self.current, *self._candidates
 
     def restore(self, snapshot: tuple[int, ...]) -> None:
         self._late, self.current, *self._candidates = snapshot
+        self._idle = [False] * len(self._candidates)  # the next batch tells

@@ -20,7 +20,8 @@ class Holding:
     """The inputs' own watermarks after one batch, and the input, from 1, that the query's watermark comes of.
 
     With ``watermark_policy="min"`` that is the one furthest behind: it holds the others back. An input without rows
-    counts as 1970. ``since`` is the batch since which the same input has held it. ``watermark`` is the query's.
+    counts as 1970, an idle one not at all. ``since`` is the batch since which the same input has held it. ``watermark``
+    is the query's.
     """
 
     batch_id: int
@@ -44,8 +45,9 @@ def holdings(traces: Sequence[Trace], policy: str = "min") -> Iterator[Holding]:
 
 
 def _holder(marks: Sequence[Mark], policy: str) -> int:
-    pick = min if policy == "min" else max
-    return pick(marks, key=lambda mark: (mark.value is not None, mark.value and mark.value.timestamp())).input
+    awake = [mark for mark in marks if not mark.idle]
+    pick = min if awake and policy == "min" else max
+    return pick(awake or marks, key=lambda mark: (mark.value is not None, mark.value and mark.value.timestamp())).input
 
 
 def watermarks(traces: Sequence[Trace], policy: str) -> pd.DataFrame:

@@ -83,7 +83,7 @@ def _idle(traces: Sequence[Trace], policy: str) -> Iterator[Finding]:
             f"input {mine.input} ({mine.source}, {mine.event_time})",
             f"it has moved no watermark for {plural(_IDLE_BATCHES, 'batch')} and holds the others back"
             f"{'' if mine.value is None else f' at {clock(mine.value)}'}",
-            "give it rows, or let the query go by the newest input with watermark_policy='max'",
+            "with_watermark(…, idle_after='1 minute') waits for no silent input, watermark_policy='max' for none",
             "07",
         )
 

@@ -14,7 +14,7 @@ from streamnb.answers.cards import NOTE, TODO, Card, Line, clock, named, plural
 from streamnb.answers.flow import Flow, flow
 from streamnb.answers.lineage import Recording
 from streamnb.expressions import spelled
-from streamnb.graph import StepStream
+from streamnb.graph import Graph, StepStream
 from streamnb.ops.dedup_step import Deduplication
 from streamnb.ops.filter import Filter
 from streamnb.ops.group_by import GroupBy
@@ -180,10 +180,17 @@ def _source(standing: Standing, node: Node) -> int:
 
 def _by_the_watermark(standing: Standing, end: int, step: StepStream, first: tuple[Need, ...]) -> NoOutput:
     marks = _marks(standing)
-    behind = [mark for mark in marks if mark[1] < end]
+    inputs = Ahead(standing).graph
+    awake = inputs.watermark.awake_at(standing.time)
+    behind = [mark for mark, is_awake in zip(marks, awake, strict=True) if mark[1] < end and is_awake]
     if standing.watermark.policy == "max":
         behind = [max(marks, key=lambda mark: mark[1] - mark[0].delay)]
-    needs = [_row_at(standing, mark, end, several=len(marks) > 1) for mark in behind]
+    needs = [
+        replace(need, text=f"{need.text}, with {name}={value!r}", values={name: value}) if name else need
+        for mark in behind
+        for need in [_row_at(standing, mark, end, several=len(marks) > 1)]
+        for name, value in _parts(inputs, mark[0], need, standing.time)
+    ]
     if not standing.no_data:
         needs.append(Need("row", "then any row: batches without input are off", source=behind[0][2]))
     idle = len(behind) < len(marks) and standing.watermark.policy == "min"
@@ -201,6 +208,14 @@ def _by_the_watermark(standing: Standing, end: int, step: StepStream, first: tup
         _stamp(standing, end),
         step.node.verb,
     )
+
+
+def _parts(graph: Graph, node: WithWatermark, need: Need, time: int) -> list[tuple[str | None, Any]]:
+    """Return the values that must each have such a row, where every value has a time of its own."""
+    marks = next(step.marks for step in graph.watermark_steps if step.node is node)
+    if marks is None or node.per is None or need.at_least is None:
+        return [(None, None)]
+    return [(node.per, value) for value in marks.behind(instant(need.at_least), time)] or [(None, None)]
 
 
 def _what_ends(node: Node) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import polars as pl
 
 from streamnb.errors import PlanError
+from streamnb.ops.marks import Marks
 from streamnb.plan import Batch, EventTime, Node, Opening, Step
-from streamnb.time import Duration, Watermark, duration, instant, spell
+from streamnb.time import Duration, Watermark, candidate, duration, instant, spell
 
 if TYPE_CHECKING:
     from streamnb.frame import StreamFrame
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 _origins = count()
 
 
-def with_watermark(self: StreamFrame, event_time: str, delay: Duration) -> StreamFrame:
+def with_watermark(
+    self: StreamFrame, event_time: str, delay: Duration, *, per: str | None = None, idle_after: Duration | None = None
+) -> StreamFrame:
     """Promise that rows come at most ``delay`` behind the newest one in event time.
 
     The watermark is the largest event time seen minus the delay. It never goes back, and it moves between batches:
@@ -33,15 +36,23 @@ def with_watermark(self: StreamFrame, event_time: str, delay: Duration) -> Strea
         Name of a datetime column, with or without a time zone.
     delay
         Not negative. A month counts as 31 days here, as in Spark.
+    per
+        A column, such as Kafka's ``"partition"``: every value of it has a largest event time of its own, and the
+        slowest one counts. A value that has not come yet holds nothing back. Spark takes the largest of all.
+    idle_after
+        What has had no row for so long by the query's clock is not waited for: a value of ``per``, or this stream among
+        several; a batch without input moves the watermark on. Rows that it sends afterwards may be late. If all are
+        silent the one furthest ahead counts. Without it whoever is silent holds the watermark, as in Spark.
 
     State
-        The largest event time of this stream.
+        The largest event time of this stream; with ``per`` or ``idle_after`` a row a value, in the checkpoint too.
 
     Spark
-        ``withWatermark(eventTime, delayThreshold)``.
+        ``withWatermark(eventTime, delayThreshold)``; it has neither ``per`` nor ``idle_after``.
     """
     delay_us = duration(delay, "with_watermark", months=True)
-    return self.then(WithWatermark((self.node,), event_time, delay_us, next(_origins)))
+    idle_us = None if idle_after is None else duration(idle_after, "with_watermark: idle_after")
+    return self.then(WithWatermark((self.node,), event_time, delay_us, next(_origins), per, idle_us))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +60,12 @@ class WithWatermark(Node):
     event_time: str
     delay: int
     origin: int
+    per: str | None = None
+    idle_after: int | None = None
     verb: ClassVar[str] = "with_watermark"
 
     def __post_init__(self) -> None:
-        self.need(self.event_time)
+        self.need(self.event_time, *(() if self.per is None else (self.per,)))
         dtype = self.schema[self.event_time]
         if not isinstance(dtype, pl.Datetime):
             raise PlanError(
@@ -63,6 +76,11 @@ class WithWatermark(Node):
         if self.delay < 0:
             raise PlanError(
                 f"with_watermark: a delay of {spell(self.delay)} is negative; wait '0 seconds' or longer.",
+                code="DURATION_INVALID",
+            )
+        if self.idle_after is not None and self.idle_after <= 0:
+            raise PlanError(
+                f"with_watermark: idle_after={spell(self.idle_after)!r} waits for nobody; give a duration above zero.",
                 code="DURATION_INVALID",
             )
 
@@ -78,7 +96,9 @@ class WithWatermark(Node):
         return WatermarkStep(self, opening.watermark)
 
     def describe(self) -> str:
-        return f"with_watermark {self.event_time} − {spell(self.delay)}"
+        per = "" if self.per is None else f" per {self.per}"
+        idle = "" if self.idle_after is None else f", idle after {spell(self.idle_after)}"
+        return f"with_watermark {self.event_time} − {spell(self.delay)}{per}{idle}"
 
 
 class WatermarkStep(Step):
@@ -86,7 +106,11 @@ class WatermarkStep(Step):
 
     def __init__(self, node: WithWatermark, watermark: Watermark) -> None:
         self.node, self.watermark = node, watermark
-        self.number = watermark.add_input()
+        self.marks: Marks | None = None
+        if node.per is not None or node.idle_after is not None:
+            self.marks = Marks(node.schema, node.event_time, node.per, node.idle_after)
+            self.tables = (self.marks.table,)
+        self.number = watermark.add_input(None if self.marks is None else self._asks)
         self.rows = pl.DataFrame(schema=node.schema)
         self.ahead: pl.DataFrame | None = None  # rows whose time is not believed
         self.told: Any = self.rows
@@ -95,15 +119,34 @@ class WatermarkStep(Step):
     def output_watermark(self, *inputs: int | None) -> int | None:
         return self.watermark.current
 
+    def due(self, watermark: int | None, before: int | None, time: int) -> bool:
+        return self.marks is not None and self.watermark.next_at(time) > self.watermark.current
+
     def on_batch(self, *batches: Batch) -> Batch:
         batch = self._guarded(batches[0])
         self.rows, self.told = batch.rows, batch.told
         times = batch.rows[self.node.event_time]
         largest = times.max()
-        if largest is not None and self.watermark.observe(self.number, instant(largest), self.node.delay):  # type: ignore[arg-type]
+        if self.marks is not None:
+            self._note(self.marks, batch)
+        elif largest is not None and self.watermark.observe(self.number, instant(largest), self.node.delay):  # type: ignore[arg-type]
             self.set_by = batch.rows.row(times.arg_max() or 0, named=True)
         mark = self.watermark
         return Batch(batch.rows, mark.late, mark.current, batch.id, batch.time, made=batch.made)
+
+    def _note(self, marks: Marks, batch: Batch) -> None:
+        """Take the rows of a batch, part by part, and tell the watermark what is asked for at its time."""
+        marks.note(batch.rows, batch.time)
+        asked = marks.asked(batch.time)
+        by = {} if self.node.per is None or asked.value is None else {self.node.per: asked.value}
+        setter = {**by, self.node.event_time: marks.instant(asked)} if asked.largest else None
+        self.set_by = self.set_by if setter == self.set_by else setter
+        self.watermark.ask(self.number, *self._asks(batch.time))
+
+    def _asks(self, time: int) -> tuple[int, bool]:
+        assert self.marks is not None  # noqa: S101  only such a step is asked
+        asked = self.marks.asked(time)
+        return candidate(asked.largest, self.node.delay), asked.idle
 
     def _guarded(self, batch: Batch) -> Batch:
         """Set rows aside whose time lies too far beyond the clock."""

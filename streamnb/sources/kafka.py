@@ -57,8 +57,8 @@ def from_kafka(
     start
         ``"earliest"``, ``"latest"``, a time (``"2026-01-01 12:00"``, UTC), or offsets by partition ``{0: 17}``.
     partitions
-        Read these only. A union of frames with a partition each, each ``with_watermark``, has a watermark a partition;
-        one that is idle holds it back.
+        Read these only. A watermark a partition: ``.with_watermark("at", "10 minutes", per="partition")``; with
+        ``idle_after="1 minute"`` a partition that is silent does not hold it back.
     key
         ``"string"`` or ``"binary"``.
     metadata

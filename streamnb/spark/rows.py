@@ -21,7 +21,7 @@ from streamnb.ops.union import Union
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.ops.with_window import WithWindow
 from streamnb.plan import Node
-from streamnb.spark.flow import Flow, Move, flattened, to_spark
+from streamnb.spark.flow import Flow, Move, flattened, to_spark, unsupported
 from streamnb.spark.kinds import interval, name_in
 from streamnb.time import Window
 
@@ -105,6 +105,8 @@ def _called(move: Move, name: str, column: Any) -> Any:
 
 @to_spark.register
 def _with_watermark(node: WithWatermark, move: Move, below: Flow) -> Flow:
+    if node.per is not None or node.idle_after is not None:
+        raise unsupported("with_watermark(per=, idle_after=)", "it waits for the largest time of all", "leave them out")
     return replace(below, rows=below.rows.withWatermark(node.event_time, interval(node.delay)))
 
 

@@ -161,9 +161,9 @@ def holders(marks: Sequence[Mark], watermark: dt.datetime | None, policy: str) -
         asks = spell_time(mark.value) if mark.value is not None else "no row yet"
         row = ", ".join(f"{name}={value}" for name, value in list(mark.row.items())[:3]) if mark.row else ""
         role = "holds the watermark back" if mark is least and len(marks) > 1 else ""
-        rows.append(
-            Row((mark.source, mark.event_time, short_duration(mark.delay), asks, row, role), "picked" if role else "")
-        )
+        role = "idle, not waited for" if mark.idle else role
+        told = mark.source, mark.event_time, short_duration(mark.delay), asks, row, role
+        rows.append(Row(told, "picked" if role and mark is least else ""))
     columns = tuple(map(Column, ("input", "event time", "delay", "asks for", "set by", "")))
     now = spell_time(watermark) if watermark is not None else "none"
     note = (
@@ -175,6 +175,7 @@ def holders(marks: Sequence[Mark], watermark: dt.datetime | None, policy: str) -
 
 
 def _holding(marks: Sequence[Mark]) -> Mark | None:
+    marks = [mark for mark in marks if not mark.idle]
     silent = next((mark for mark in marks if mark.value is None), None)
     return silent or min(marks, key=lambda mark: _instant(mark.value), default=None)
 

@@ -251,14 +251,17 @@ def test_a_topic_made_anew_is_refused(topic, tmp_path):
             again.read().query(checkpoint=tmp_path).step()
 
 
-def test_a_partition_each_has_a_watermark_each(topic):
+def test_every_partition_has_a_watermark_and_a_silent_one_is_not_waited_for(topic):
+    clock = sn.ManualClock("2026-01-01 12:00")
+    rows = topic.read().with_watermark("ts", "1 second", per="partition", idle_after="1 minute")
+    query = rows.group_by(sn.window("ts", "5 seconds")).agg(n=sn.count()).query(clock=clock)
     topic.write(row(50), partition=0)
     topic.write(row(10), row(12), partition=1)
-    parts = [topic.read(partitions=[p]).with_watermark("ts", "1 second") for p in (0, 1)]
-    counts = parts[0].union(parts[1]).group_by(sn.window("ts", "5 seconds")).agg(n=sn.count())
-    query = counts.query().run()
-    assert str(query.watermark) == "2026-01-01 00:00:11"
-    assert len(query.late) == 0
+    assert str(query.run().watermark) == "2026-01-01 00:00:11"
+    clock.advance("1 minute")
+    topic.write(row(55), partition=0)
+    assert str(query.run().watermark) == "2026-01-01 00:00:54"
+    assert query.result["n"].tolist() == [2]
 
 
 # -- what fails, and how it is said
