@@ -17,6 +17,7 @@ from streamnb.answers.doctor import Diagnosis, examine
 from streamnb.answers.holders import watermarks
 from streamnb.answers.kept import Order, StatePage, chosen, page, place_among_told, scratch, stateful
 from streamnb.answers.lineage import Recording
+from streamnb.answers.silence import silence
 from streamnb.answers.sizes import Ledger, Size
 from streamnb.answers.twin import Twin, compare
 from streamnb.answers.waiting import NoOutput, Situation, why_no_output
@@ -86,8 +87,11 @@ class Looking:
 
     @property
     def sources(self) -> list[str]:
-        """The sources, with their status where they have one: connected, or what is waited for or tried again."""
-        return [told(source) for source in self._inputs.sources]
+        """The sources, with their status where they have one: connected, or what is waited for or tried again.
+
+        A source that brought no rows in the newest batches with input says since when, and how many batches that is.
+        """
+        return [f"{told(source)}{silence(self._progress, n)}" for n, source in enumerate(self._inputs.sources)]
 
     @property
     def stopped(self) -> bool:
