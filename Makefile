@@ -1,5 +1,5 @@
 # make lab opens the course; make test runs everything; make lint, make bench, make faults KILLS=…, make fuzz SEEDS=…,
-# make clean.
+# make binder-try, make clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +12,7 @@ PYTEST_ARGS ?= --numprocesses=2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: lab test lint bench faults fuzz clean
+.PHONY: lab test lint bench faults fuzz binder-try clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.lab
@@ -41,6 +41,11 @@ faults: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz $(SEEDS)
+
+# What Binder does with the last commit, in an environment of its own, and the first lesson in it.
+binder-try: $(VENV)/.dev
+	@$(BIN)/python -m tests.browser.chromium
+	$(BIN)/python -m tests.browser.binder
 
 clean:
 	rm -rf $(VENV) build dist tests/browser/artifacts

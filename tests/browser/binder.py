@@ -22,12 +22,12 @@ LESSON = "00_batch_or_stream.ipynb"
 def build(folder: Path, python: str) -> Path:
     """Do what repo2docker does with ``binder/``: a copy of the commit, its requirements, ``postBuild``."""
     repository, environment = folder / "repository", folder / "environment"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(repository)], check=True)
+    subprocess.run([shutil.which("git") or "git", "clone", "--quiet", str(ROOT), str(repository)], check=True)
     subprocess.run([python, "-m", "venv", str(environment)], check=True)
     pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-r", "binder/requirements.txt"], cwd=repository, check=True)
     os.environ["PATH"] = os.pathsep.join([str(environment / "bin"), os.environ["PATH"]])
-    subprocess.run(["binder/postBuild"], cwd=repository, check=True)
+    subprocess.run([str(repository / "binder" / "postBuild")], cwd=repository, check=True)
     return repository
 
 

@@ -70,7 +70,9 @@ class Lab:
     another JupyterLab, on ``notebooks``, whose folder in its file browser is ``folder``.
     """
 
-    def __init__(self, root: Path, program: Sequence[str] = (), notebooks: Path | None = None, folder: str = "") -> None:
+    def __init__(
+        self, root: Path, program: Sequence[str] = (), notebooks: Path | None = None, folder: str = ""
+    ) -> None:
         self.notebooks = notebooks or root / "notebooks"
         self._program = program
         self._folder = folder
