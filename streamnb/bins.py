@@ -11,8 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
-_SPARSE = 8
-"""There may be so many bins for every row; beyond, hashing is quicker and smaller."""
+_SPARSE, _FEW = 8, 4096
+"""There may be so many bins for every row, and so many at any rate; beyond, hashing is quicker and smaller."""
 
 
 class Bins:
@@ -24,7 +24,7 @@ class Bins:
     @classmethod
     def by(cls, columns: Sequence[Numbers]) -> Bins | None:
         """Return the bins of rows by some columns; None where the numbers lie too far apart."""
-        of, count, most = np.zeros(len(columns[0]), np.int64), 1, _SPARSE * len(columns[0])
+        of, count, most = np.zeros(len(columns[0]), np.int64), 1, max(_FEW, _SPARSE * len(columns[0]))
         for column in columns:
             low, high = int(column.min()), int(column.max())
             count *= high - low + 1
@@ -39,7 +39,7 @@ class Bins:
     def least(self) -> Numbers:
         """The first row of every bin, the number of rows where it has none."""
         least = np.full(self.count, len(self.of))
-        np.minimum.at(least, self.of, np.arange(len(self.of)))
+        least[self.of[::-1]] = np.arange(len(self.of))[::-1]  # of rows in one bin the last one written stays
         return least
 
     @cached_property
@@ -54,6 +54,7 @@ class Bins:
         """The bins of the groups."""
         return self.of[self.first]
 
+    @cached_property
     def sizes(self) -> pl.Series:
         """Return the number of rows of every group."""
         return pl.Series(np.bincount(self.of, minlength=self.count)[self.groups].astype(np.int64, copy=False))

@@ -23,6 +23,8 @@ class Fold(ABC):
 
     value: Expression | None = None
     spark: ClassVar[str] = ""
+    adds: ClassVar[bool] = False
+    """Whether parts without nulls are merged by adding them."""
 
     def columns(self, verb: str, schema: pl.Schema) -> tuple[pl.Expr, ...]:
         """Return the expressions that are aggregated."""
@@ -61,6 +63,7 @@ class Fold(ABC):
 @dataclass(frozen=True, eq=False)
 class Count(Fold):
     spark = "count"
+    adds = True
 
     def columns(self, verb: str, schema: pl.Schema) -> tuple[pl.Expr, ...]:
         return () if self.value is None else (native(self.value),)
@@ -70,7 +73,7 @@ class Count(Fold):
         return {"": count.cast(pl.Int64)}
 
     def binned(self, bins: Bins, *columns: pl.Series) -> Mapping[str, pl.Series]:
-        return {"": bins.sizes()}
+        return {"": bins.sizes}
 
     def merge(self, old: Parts, new: Parts) -> Parts:
         return {"": old[""] + new[""]}
@@ -93,6 +96,7 @@ class _OfNumbers(Fold):
 @dataclass(frozen=True, eq=False)
 class Sum(_OfNumbers):
     spark = "sum"
+    adds = True
     takes = pl.Duration
 
     def columns(self, verb: str, schema: pl.Schema) -> tuple[pl.Expr, ...]:
@@ -145,13 +149,14 @@ class Max(Fold):
 @dataclass(frozen=True, eq=False)
 class Mean(_OfNumbers):
     spark = "avg"
+    adds = True
 
     def init(self, *columns: pl.Expr, nulls: bool = True) -> Parts:
         (value,) = columns
         return {"sum": value.cast(pl.Float64).sum(), "n": value.count().cast(pl.Int64)}
 
     def binned(self, bins: Bins, *columns: pl.Series) -> Mapping[str, pl.Series]:
-        return {"sum": bins.sums(columns[0].cast(pl.Float64)), "n": bins.sizes()}
+        return {"sum": bins.sums(columns[0].cast(pl.Float64)), "n": bins.sizes}
 
     def merge(self, old: Parts, new: Parts) -> Parts:
         return {part: old[part] + new[part] for part in ("sum", "n")}

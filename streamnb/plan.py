@@ -157,24 +157,28 @@ class RowWise(Node):
         """Return the rows that come out."""
 
     def open(self, opening: Opening) -> Step:
-        return _RowWiseStep(self)
+        return RowWiseStep(self)
 
 
-class _RowWiseStep(Step):
+class RowWiseStep(Step):
+    """A node without memory at work."""
+
     def __init__(self, node: RowWise) -> None:
         self.node = node
         self.compiled: dict[int, pl.Expr] = {}
 
     def on_batch(self, *batches: Batch) -> Batch:
         (batch,) = batches
-        rows = self.node.apply(batch.rows, self._compile)
+        rows = self.apply(batch.rows)
         return batch.with_rows(rows, made=self._again(batch) if self.node.repeatable else None)
 
-    def _again(self, batch: Batch) -> Made:
-        def how(rows: pl.DataFrame) -> Any:
-            return self.node.apply(rows, self._compile)
+    def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows that come out."""
+        found: pl.DataFrame = self.node.apply(rows, self._compile)
+        return found
 
-        return Made(batch.rows, how) if batch.made is None else batch.made.then(how)
+    def _again(self, batch: Batch) -> Made:
+        return Made(batch.rows, self.apply) if batch.made is None else batch.made.then(self.apply)
 
     def _compile(self, expression: Any) -> pl.Expr:
         """Compile once; the node keeps its expressions alive, so their ids are theirs."""

@@ -126,12 +126,13 @@ class Window:
         shifted = time - self.start if self.start else time
         return time - shifted % self.slide
 
-    def numbers(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the last window that holds each time, counted from that of the first."""
-        first = int(times.min())
-        numbers = times - (first - (first - self.start) % self.slide)
+    def numbers(self, times: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+        """Return the last window that holds each time, counted from that of the first, and the start of that one."""
+        least = int(times.min())
+        first = least - (least - self.start) % self.slide
+        numbers = times - first
         numbers //= self.slide
-        return numbers
+        return numbers, first
 
     def each(self, rows: pl.DataFrame, time: pl.Expr, start: str) -> pl.DataFrame:
         """Return rows in their order, once for each of their windows, the earliest first; ``start`` is its start.

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streamnb as sn
+from streamnb import bins
 from streamnb.bins import Bins, whole_numbers
-from streamnb.ops import aggregate_step
 
 SMALL = st.integers(-2, 2)
 ROWS = st.lists(st.tuples(SMALL, SMALL, st.integers(-(2**62), 2**62)), min_size=4, max_size=40)
@@ -21,10 +21,10 @@ ROWS = st.lists(st.tuples(SMALL, SMALL, st.integers(-(2**62), 2**62)), min_size=
 @given(ROWS)
 def test_groups_come_in_order_of_their_first_rows_with_sizes_and_exact_sums(rows: list[tuple[int, int, int]]) -> None:
     frame = pl.DataFrame(rows, ["a", "b", "v"], orient="row")
-    bins = Bins.by([frame["a"].to_numpy(), frame["b"].to_numpy()])
-    assert bins is not None
+    by_both = Bins.by([frame["a"].to_numpy(), frame["b"].to_numpy()])
+    assert by_both is not None
     expected = frame.group_by("a", "b", maintain_order=True).agg(n=pl.len().cast(pl.Int64), v=pl.col("v").sum())
-    found = frame[bins.first].select("a", "b").with_columns(n=bins.sizes(), v=bins.sums(frame["v"]))
+    found = frame[by_both.first].select("a", "b").with_columns(n=by_both.sizes, v=by_both.sums(frame["v"]))
     assert found.equals(expected)
 
 
@@ -53,12 +53,13 @@ def test_a_query_gives_out_the_same_counted_or_hashed(
         }
     )
 
-    def emitted(small: int) -> list[pd.DataFrame]:
-        monkeypatch.setattr(aggregate_step, "_SMALL", small)
+    def emitted(*, counted: bool) -> list[pd.DataFrame]:
+        monkeypatch.setattr(bins, "_FEW", 10_000 if counted else 0)
+        monkeypatch.setattr(bins, "_SPARSE", 0)
         frame = sn.from_pandas(rows, rows=100).with_watermark("at", "3 seconds")
         groups = frame.group_by(sn.window("at", "10 seconds", slide), "k")
         query = groups.agg(n=sn.count(), total=sn.sum("v"), whole=sn.sum("k"), mean=sn.mean("v")).query(mode).run()
         return query.emitted
 
-    for counted, hashed in zip(emitted(1), emitted(10_000), strict=True):
+    for counted, hashed in zip(emitted(counted=True), emitted(counted=False), strict=True):
         assert counted.equals(hashed)

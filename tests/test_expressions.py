@@ -10,7 +10,17 @@ import pytest
 
 import streamnb as sn
 from streamnb.errors import ColumnNotFoundError, PlanError
-from streamnb.expressions import all_of, as_expr, conjuncts, native, outcome, plain_column, spelled, window_time
+from streamnb.expressions import (
+    all_of,
+    as_expr,
+    conjuncts,
+    mask,
+    native,
+    outcome,
+    plain_column,
+    spelled,
+    window_time,
+)
 
 SCHEMA = {"a": pl.Int64(), "b": pl.Int64(), "t": pl.Datetime("us"), "window_end": pl.Datetime("us")}
 FRAME = pl.DataFrame({"a": [1, 2, None], "b": [3, None, 5]})
@@ -81,6 +91,48 @@ def test_conditions_joined_by_and_are_taken_apart_and_put_together() -> None:
     assert [len(conjuncts(whole)) for whole in (a, a | b, ~(a & b), (a | b) & c)] == [1, 1, 1, 2]
     whole = a & (b | c)
     assert FRAME.filter(native(all_of(conjuncts(whole)))).equals(FRAME.filter(native(whole)), null_equal=True)
+
+
+VALUES = pl.DataFrame(
+    {
+        "f": [0.5, -0.0, None, float("nan"), float("inf"), 1.0],
+        "n": [0, None, -1, 2**62, 1, 5],
+        "s": ["a", "", None, "é", "b", "a"],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        sn.col("f") >= 0.5,
+        sn.col("f") >= float("nan"),
+        sn.col("f") > 0,
+        sn.col("n") < 1,
+        sn.col("n") != 0,
+        sn.col("s") == "a",
+        (sn.col("f") >= 0) & (sn.col("n") > 0) & (sn.col("s") != ""),
+    ],
+)
+def test_columns_compared_with_values_directly_keep_the_rows_that_an_expression_keeps(condition: nw.Expr) -> None:
+    found = mask(condition, VALUES.schema)
+    assert found is not None
+    assert VALUES.filter(found(VALUES)).equals(VALUES.filter(native(condition)), null_equal=True)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        sn.col("n") > 0.5,
+        sn.col("n") > 2**60,
+        sn.col("f") > sn.col("n"),
+        (sn.col("f") > 0) | (sn.col("n") > 0),
+        sn.col("f").is_null(),
+        sn.col("n") + 1 > 0,
+    ],
+)
+def test_what_is_no_plain_comparison_is_left_to_polars(condition: nw.Expr) -> None:
+    assert mask(condition, VALUES.schema) is None
 
 
 def test_the_time_of_a_window_is_its_last_microsecond() -> None:

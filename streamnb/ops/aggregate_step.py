@@ -12,6 +12,7 @@ from streamnb.expressions import Column
 from streamnb.ops.folding import FoldStep
 from streamnb.plan import Batch, Opening
 from streamnb.state import EXPIRES, taken
+from streamnb.time import Window
 from streamnb.windows import END, START
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 ALL, EACH = "__all", "__start"
 """The key of the one group that has none; the start of the window that a row is copied for."""
 _SMALL = 5_000
-"""Below so many rows Polars' eager path is quicker, above it the lazy one."""
+"""Below so many rows Polars' eager path is quicker than its lazy one."""
 
 
 class AggregateStep(FoldStep):
@@ -31,7 +32,6 @@ class AggregateStep(FoldStep):
         self.keys = _group_keys(node)
         self.time = None if self.window is None else Column(node.time)
         self.sources = [Column(_source(node, key)) for key in self.keys]
-        self.roots = list(dict.fromkeys(name for key in self.keys for name in key.meta.root_names()))
         names = [key.meta.output_name() for key in self.keys]
         types = {name: node.key_schema.get(name, pl.Int64()) for name in names}
         super().__init__(node, opening, types, kept={})
@@ -43,6 +43,12 @@ class AggregateStep(FoldStep):
         if name == END and self.window is not None:
             return (pl.col(START) + pl.duration(microseconds=self.window.size)).alias(END)
         return pl.col(name)
+
+    def _finish(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return super()._finish(rows if self.window is None else rows.hstack([self._ends(rows[START], self.window)]))
+
+    def _ends(self, starts: pl.Series, window: Window) -> pl.Series:
+        return (starts.cast(pl.Int64) + window.size).cast(starts.dtype).alias(END)
 
     # -- one batch
 
@@ -65,35 +71,36 @@ class AggregateStep(FoldStep):
 
     def _partial(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Aggregate the rows of a batch by themselves."""
-        parts = self._parts_of(rows)
         if not self.node.key_columns:
-            return self._with_expires(rows.select(*self.keys, *parts))
+            return self._with_expires(rows.select(*self.keys, *self._parts_of(rows)))
+        counted = self._counted(rows) if len(rows) else None
+        return self._with_expires(self._hashed(rows) if counted is None else counted)
+
+    def _hashed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        parts = self._parts_of(rows)
         if len(rows) < _SMALL:
-            return self._with_expires(rows.group_by(self.keys, maintain_order=True).agg(parts))
-        counted = self._counted(rows)
-        if counted is None:
-            counted = rows.lazy().group_by(self.keys, maintain_order=True).agg(parts).collect()
-        return self._with_expires(counted)
+            return rows.group_by(self.keys, maintain_order=True).agg(parts)
+        return rows.lazy().group_by(self.keys, maintain_order=True).agg(parts).collect()
 
     def _counted(self, rows: pl.DataFrame) -> pl.DataFrame | None:
         """Aggregate by counting where the keys are whole numbers or times that lie close together, None elsewhere."""
-        columns = [
-            column
-            for name, source in zip(self.table.keys, self.sources, strict=True)
-            if (column := self._numbers(name, source.of(rows))) is not None
-        ]
-        bins = Bins.by(columns) if len(columns) == len(self.keys) else None
+        found = [whole_numbers(source.of(rows)) for source in self.sources]
+        columns = [column for column in found if column is not None]
+        if len(columns) < len(found):
+            return None
+        first, slide = 0, 1
+        if self.window is not None:
+            (columns[0], first), slide = self.window.numbers(columns[0]), self.window.slide
+        bins = Bins.by(columns)
         parts = None if bins is None else self._binned(rows, bins)
         if bins is None or parts is None:
             return None
-        return taken(rows[self.roots], bins.first).select(self.keys).hstack(parts)
+        keys = [column[bins.first] for column in columns]
+        keys[0] = keys[0] * slide + first
+        return pl.DataFrame([*map(self._key, self.table.keys, keys), *parts])
 
-    def _numbers(self, key: str, column: pl.Series) -> Numbers | None:
-        """Return a key as whole numbers, if it is made of them; a window by its number."""
-        numbers = whole_numbers(column)
-        if numbers is None or self.window is None or key != START:
-            return numbers
-        return self.window.numbers(numbers)
+    def _key(self, name: str, numbers: Numbers) -> pl.Series:
+        return pl.Series(name, numbers).cast(self.table.schema[name])
 
     def _without_late(
         self, partial: pl.DataFrame, rows: pl.DataFrame, batch: Batch

@@ -11,8 +11,8 @@ import narwhals as nw
 import polars as pl
 
 from streamnb.errors import PlanError
-from streamnb.expressions import as_expr, calls_python, native, outcome, row_by_row
-from streamnb.plan import RowWise
+from streamnb.expressions import Mask, as_expr, calls_python, mask, native, outcome, row_by_row
+from streamnb.plan import Opening, RowWise, RowWiseStep, Step
 
 if TYPE_CHECKING:
     from streamnb.frame import StreamFrame
@@ -51,8 +51,24 @@ class Filter(RowWise):
     def schema(self) -> pl.Schema:
         return self.inputs[0].schema
 
+    def open(self, opening: Opening) -> Step:
+        quick = mask(self.condition, self.schema)
+        return RowWiseStep(self) if quick is None else _MaskStep(self, quick)
+
     def apply(self, rows: Any, compile: Callable[[Any], Any]) -> Any:
         return rows.filter(compile(self.condition))
 
     def describe(self) -> str:
         return f"filter {self.condition!r}"
+
+
+class _MaskStep(RowWiseStep):
+    """A filter column by column."""
+
+    def __init__(self, node: Filter, mask: Mask) -> None:
+        super().__init__(node)
+        self.mask = mask
+
+    def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
+        kept = self.mask(rows)
+        return pl.DataFrame([column.filter(kept) for column in rows.get_columns()])

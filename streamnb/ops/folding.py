@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from streamnb.bins import Bins
-from streamnb.expressions import outcome, plain_column
+from streamnb.expressions import Columns, outcome, plain_column
 from streamnb.folds import Fold, Parts
 from streamnb.plan import Batch, Opening, Step, moved
 from streamnb.progress import Made, StepTrace
@@ -17,6 +17,10 @@ from streamnb.time import NEVER_LATE
 
 if TYPE_CHECKING:
     from streamnb.ops.group_by import GroupBy
+
+
+_ADDED: set[pl.DataType] = {pl.Int64(), pl.Float64(), pl.Duration("us")}
+"""The types that columns add up in just as expressions do."""
 
 
 class FoldStep(Step):
@@ -37,6 +41,8 @@ class FoldStep(Step):
         finished = [fold.finish() for fold in self.folds]
         self.value_schema = outcome("agg", finished, self.table.schema)
         self.out = [*map(self._key_out, node.key_columns), *finished]
+        self.finished = Columns([*map(pl.col, node.key_columns), *finished])
+        self.adds = all(fold.fold.adds and _ADDED.issuperset(fold.types(self.table.schema)) for fold in self.folds)
         marks = [(name, mark.shift) for name, mark in node.event_times.items() if name in {*keys, *kept}]
         self.mark = marks[0] if marks else None
         self.expires = self._expires()
@@ -74,6 +80,8 @@ class FoldStep(Step):
 
     def _pairs(self, new: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
         """Merge groups with older ones, row by row."""
+        if self.adds and not any(new[name].null_count() or old[name].null_count() for name in self.parts):
+            return pl.DataFrame([old[n] + new[n] if n in self.parts else new[n] for n in self.table.schema])
         both = new.hstack([old[name].alias(f"{name}\0old") for name in self.parts])
         return both.select(self.merged)
 
@@ -91,7 +99,7 @@ class FoldStep(Step):
         return self._finish(written if self.mode == "update" else self.table.frame())
 
     def _finish(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(self.out)
+        return self.finished.of(rows)
 
     # -- what it tells
 
@@ -131,6 +139,7 @@ class Folding:
     def __init__(self, name: str, fold: Fold, below: pl.Schema) -> None:
         self.name, self.fold = name, fold
         self.columns = fold.columns("agg", below)
+        self.asked = Columns(self.columns)
         self.roots = [plain_column(column) for column in self.columns]
         self.suffixes = list(fold.init(*self.columns))
         self.names = [self._part(suffix) for suffix in self.suffixes]
@@ -150,9 +159,12 @@ class Folding:
 
     def binned(self, rows: pl.DataFrame, bins: Bins) -> list[pl.Series] | None:
         """Return the parts of rows without nulls, None where only expressions can make them."""
-        columns = rows.select(self.columns).get_columns() if self.columns else []
+        columns = self.asked.of(rows).get_columns() if self.columns else []
         parts = self.fold.binned(bins, *columns)
         return None if parts is None else [part.alias(self._part(suffix)) for suffix, part in parts.items()]
+
+    def types(self, schema: pl.Schema) -> list[pl.DataType]:
+        return [schema[name] for name in self.names]
 
     def merge(self) -> Sequence[pl.Expr]:
         old: Parts = {s: pl.col(f"{n}\0old") for s, n in zip(self.suffixes, self.names, strict=True)}
