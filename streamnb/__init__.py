@@ -53,6 +53,7 @@ from streamnb.group_state import GroupState
 from streamnb.learn import chaos, data, simulate
 from streamnb.learn.check import check, hint, solution
 from streamnb.learn.predict import predict
+from streamnb.learn.race import race
 from streamnb.ops.join import between
 from streamnb.ops.session import session_window
 from streamnb.peek import Peek, peek
@@ -165,6 +166,7 @@ __all__ = [
     "predict",
     "quantile",
     "queries",
+    "race",
     "recover",
     "save_html",
     "session_window",

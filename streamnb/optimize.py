@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import compress
 from typing import Any, cast
@@ -200,6 +200,18 @@ def unread_times_mark_nothing(plan: Node, read: set[str]) -> Node:
         )
     changed = any(new is not old for new, old in zip(inputs, plan.inputs, strict=True))
     return replace(plan, inputs=tuple(inputs)) if changed else plan
+
+
+def columns_read(plan: Node) -> list[set[str]]:
+    """Return the columns that a plan needs of each of its sources, from the left to the right."""
+    return list(_read_of_sources(plan, set(plan.schema)))
+
+
+def _read_of_sources(plan: Node, read: set[str]) -> Iterator[set[str]]:
+    if not plan.inputs:
+        yield read
+    for number, node in enumerate(plan.inputs):
+        yield from _read_of_sources(node, _reads(plan, number, read))
 
 
 def _reads(node: Node, number: int, read: set[str]) -> set[str]:
