@@ -54,6 +54,7 @@ from streamnb.learn import chaos, data, simulate
 from streamnb.learn.check import check, hint, solution
 from streamnb.learn.predict import predict
 from streamnb.learn.race import race
+from streamnb.learn.workers import workers
 from streamnb.ops.join import between
 from streamnb.ops.session import session_window
 from streamnb.peek import Peek, peek
@@ -186,4 +187,5 @@ __all__ = [
     "window",
     "window_time",
     "windows",
+    "workers",
 ]
