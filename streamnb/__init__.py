@@ -71,7 +71,20 @@ from streamnb.stream import Batches, batches, objects
 from streamnb.suggest import suggest_watermark
 from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
-from streamnb.views.inspectors import joins, late, metrics, modes, plan, plane, save_html, state, why, windows
+from streamnb.views.inspectors import (
+    crash_lab,
+    joins,
+    late,
+    metrics,
+    modes,
+    plan,
+    plane,
+    playground,
+    save_html,
+    state,
+    why,
+    windows,
+)
 from streamnb.what_if import what_if
 from streamnb.windows import window
 
@@ -131,6 +144,7 @@ __all__ = [
     "count",
     "count_distinct",
     "crash",
+    "crash_lab",
     "data",
     "doctor",
     "first",
@@ -164,6 +178,7 @@ __all__ = [
     "peek",
     "plan",
     "plane",
+    "playground",
     "predict",
     "quantile",
     "queries",

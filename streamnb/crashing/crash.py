@@ -227,7 +227,7 @@ def crash(
     point, setting = point_of(at), _setting(made(query), key)
     batch = _batch(batch, setting.emitted)
     folder = tempfile.TemporaryDirectory(prefix="streamnb-crash-")
-    trials = [_Trial(setting, strategy, Path(folder.name, str(n))) for n, strategy in enumerate(_strategies(sinks))]
+    trials = [_Trial(setting, strategy, Path(folder.name, str(n))) for n, strategy in enumerate(ways_of(sinks))]
     if real:
         _kill(trials, query, point, batch, setting)
     else:
@@ -236,7 +236,8 @@ def crash(
     return Crash(trials, at, batch, folder)
 
 
-def _strategies(sinks: Write | Mapping[str, Write] | None) -> Sequence[Strategy]:
+def ways_of(sinks: Write | Mapping[str, Write] | None) -> Sequence[Strategy]:
+    """Return the ways of writing to try: the five, or a user's own."""
     if sinks is None:
         return STRATEGIES
     named = sinks if isinstance(sinks, Mapping) else {getattr(sinks, "__name__", "yours"): sinks}

@@ -53,6 +53,10 @@ class Frame:
         """Return the number at a pixel across."""
         return self.low_x + (pixel - self.left) / self.width * (self.high_x - self.low_x)
 
+    def y_of(self, pixel: float) -> float:
+        """Return the number at a pixel upward, where the scale is not logarithmic."""
+        return self.low_y + (self.bottom - pixel) / self.height * (self.high_y - self.low_y)
+
 
 def upward(frame: Frame, most: int = 4, unit: str = "") -> list[Shape]:
     """Return the ticks and faint lines of the upward axis."""

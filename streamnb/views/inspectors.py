@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streamnb.answers.asked import Question
     from streamnb.answers.why import Why
+    from streamnb.crashing.strategies import Write
     from streamnb.frame import StreamFrame
     from streamnb.progress import Playable
     from streamnb.query import Query
@@ -128,6 +131,33 @@ def windows(
 def joins(query: Playable) -> Inspector:
     """Show what both sides of a join of streams hold, until when, and which rows have met."""
     return Inspector(query, "joins")
+
+
+def crash_lab(
+    query: Query | StreamFrame, *, batch: int | None = None, sinks: Write | Mapping[str, Write] | None = None
+) -> Exhibit:
+    """Show one batch with four moments at which its process may die, and what five ways of writing hold then.
+
+    A cell is empty until it is tried, and every trial is a real one; see :func:`~streamnb.crash` for ``batch`` and
+    ``sinks``. Beneath stands what the logs and the sink held at the crash, and what the restart added.
+    """
+    from streamnb.views.crash_lab import CrashLab
+
+    return Exhibit(CrashLab(query, batch, sinks))
+
+
+def playground(preset: str = "") -> Exhibit:
+    """Play with a watermark: rows to pull about, lengths and mode to change, and three challenges that are judged.
+
+    Parameters
+    ----------
+    preset
+        The line that stands under a playground, to have it again or to give it to somebody; or the name of one of
+        ours, such as ``"a phone in flight mode"``.
+    """
+    from streamnb.views.playground import Playground
+
+    return Exhibit(Playground(preset))
 
 
 def save_html(shown: Any, path: str | os.PathLike[str], *, delays: Sequence[Duration] = ()) -> Path:

@@ -17,7 +17,7 @@ _FATES_LISTED = 200
 
 def plane_sheet(layout: PlaneLayout) -> Sheet:
     """Return a layout of the plane as a sheet."""
-    frame = Frame(_LEFT, _TOP - _UP, _WIDE, _HIGH, layout.x.start, layout.x.end, layout.y.start, layout.y.end)
+    frame = frame_of(layout)
     shapes = [*_ground(layout, frame), *_results(layout, frame), *_rows(layout, frame), *_notes(layout, frame)]
     rows = [(mark.fate, *mark.tip.split("\n")[1:4]) for mark in layout.rows if mark.fate != UPCOMING]
     listed = [(fate, "; ".join(words)) for fate, *words in rows[-_FATES_LISTED:]]
@@ -25,6 +25,11 @@ def plane_sheet(layout: PlaneLayout) -> Sheet:
     figure = Figure(layout.spoken, _TOP - _UP + _HIGH + 60, tuple(shapes), behind)
     key = tuple((mark(fate, 12, 8), words) for fate, words in layout.key)
     return Sheet(layout.title, (figure,), layout.spoken, layout.caption, key)
+
+
+def frame_of(layout: PlaneLayout) -> Frame:
+    """Return the ground of a layout inside its figure."""
+    return Frame(_LEFT, _TOP - _UP, _WIDE, _HIGH, layout.x.start, layout.x.end, layout.y.start, layout.y.end)
 
 
 def mark(fate: str, x: float, y: float, tip: str | None = None) -> Shape:

@@ -181,12 +181,12 @@ class FigurePart {
     event.preventDefault();
     let timer, last;
     const closing = new AbortController();
-    const move = ({ clientX }) => {
+    const move = ({ clientX, clientY }) => {
       const box = this.picture.firstChild.getBoundingClientRect();
-      last = ((clientX - box.left) / box.width) * this.part.width;
+      last = [((clientX - box.left) / box.width) * this.part.width, ((clientY - box.top) / box.height) * this.part.height];
       timer ??= setTimeout(() => {
         timer = undefined;
-        this.send("drag", [drag, last]);
+        this.send("drag", [drag, ...last]);
       }, PAUSE_MS);
     };
     addEventListener("pointermove", move, { signal: closing.signal });
