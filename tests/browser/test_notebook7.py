@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from playwright.sync_api import Browser
 
 from tests.browser.lab import ARTIFACTS, Lab, Notebook
