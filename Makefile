@@ -1,5 +1,5 @@
 # make lab opens the course; make test runs everything; make lint, make bench, make faults KILLS=…, make fuzz SEEDS=…,
-# make binder-try, make clean.
+# make course (pages in build/course), make binder-try, make clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +12,7 @@ PYTEST_ARGS ?= --numprocesses=2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: lab test lint bench faults fuzz binder-try clean
+.PHONY: lab test lint bench faults fuzz course binder-try clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.lab
@@ -46,6 +46,9 @@ fuzz: $(VENV)/.dev
 binder-try: $(VENV)/.dev
 	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m tests.browser.binder
+
+course: $(VENV)/.dev
+	$(BIN)/python -m tests.course build/course
 
 clean:
 	rm -rf $(VENV) build dist tests/browser/artifacts

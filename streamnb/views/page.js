@@ -41,7 +41,8 @@ function show() {
   find("sn-batch").max = last;
   find("sn-batch").value = state.at;
   find("sn-batch").style.setProperty("--fill", `${last ? (100 * state.at) / last : 0}%`);
-  find("sn-where").textContent = batches.length ? `batch ${batches[state.at]} of ${batches[last]}` : "no batch";
+  const named = typeof batches[0] === "string"; // steps with names of their own
+  find("sn-where").textContent = named ? batches[state.at] : batches.length ? `batch ${batches[state.at]} of ${batches[last]}` : "no batch";
   find("sn-batch").setAttribute("aria-valuetext", find("sn-where").textContent);
   find("sn-delay-told").textContent = label;
   for (const tab of document.querySelectorAll("[role=tab]")) tab.setAttribute("aria-selected", String(tab.dataset.tab === state.view));

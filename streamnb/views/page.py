@@ -69,10 +69,13 @@ def _change(old: Sequence[int], new: Sequence[int]) -> tuple[int, Sequence[int],
 
 @dataclass(frozen=True)
 class Run:
-    """One recording: what it is called, its batches and their times, and by view a sheet for each batch."""
+    """One recording: what it is called, its batches and their times, and by view a sheet for each batch.
+
+    Batches have numbers; steps that are none have names.
+    """
 
     label: str
-    batches: Sequence[int]
+    batches: Sequence[int] | Sequence[str]
     times: Sequence[float]
     views: Mapping[str, Sequence[Sheet]]
 

@@ -107,6 +107,14 @@ class Playground:
     def _layout(self) -> PlaneLayout:
         return plane_of(ran(self.setting), self.at)
 
+    def frames(self) -> Iterator[tuple[str, Sheet]]:
+        """Return what a page without a kernel steps through: the batches."""
+        stood = self._at
+        for at in range(self.last + 1):
+            self._at = at
+            yield f"batch {at} of {self.last}", self.sheet()
+        self._at = stood
+
     # -- layout
 
     def sheet(self) -> Sheet:

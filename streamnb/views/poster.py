@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from streamnb.views.sheet import Paper
 from streamnb.views.sheet_svg import sheet_html, sheet_svg
@@ -10,6 +10,8 @@ from streamnb.views.still import Still, put
 from streamnb.views.widget import stack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streamnb.views.shapes import Sheet
 
 
@@ -21,6 +23,14 @@ class Subject(Protocol):
 
     def hear(self, name: str, value: Any) -> None:
         """Take what the reader did."""
+
+
+@runtime_checkable
+class Stepped(Protocol):
+    """A subject that can tell its story without a reader's gestures."""
+
+    def frames(self) -> Iterator[tuple[str, Sheet]]:
+        """Return sheets in order, each with a name."""
 
 
 class Poster:

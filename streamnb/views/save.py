@@ -19,6 +19,7 @@ from streamnb.views.page import Run, page
 from streamnb.views.plane import MOST_WHILE_PLAYING, plane_of
 from streamnb.views.plane_shapes import plane_sheet
 from streamnb.views.plane_svg import svg
+from streamnb.views.poster import Stepped, Subject
 from streamnb.views.sheet_svg import sheet_svg
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ def save(shown: Any, path: str | os.PathLike[str], delays: Sequence[Duration]) -
     """Do what ``sn.save_html`` says."""
     where = Path(path)
     if isinstance(shown, Exhibit):
-        sheet = shown.subject.sheet()
-        text = page(sheet.title, [Run("", [0], [0.0], {"": [sheet]})], 0, sheet_svg(sheet), _note(1, 1))
+        text = _still(shown.subject)
     else:
         query, names = (shown.query, shown.names) if isinstance(shown, Inspector) else (shown, _PLAIN)
         if not hasattr(query, "trace"):
@@ -44,6 +44,15 @@ def save(shown: Any, path: str | os.PathLike[str], delays: Sequence[Duration]) -
         text = _recorded(query, names, delays)
     where.write_text(text, encoding="utf-8")
     return where
+
+
+def _still(subject: Subject) -> str:
+    """Return the page of a sheet that follows no query; one that has ``frames`` steps through them."""
+    frames = list(subject.frames()) if isinstance(subject, Stepped) else [("", subject.sheet())]
+    names, sheets = zip(*frames, strict=True)
+    times = [float(n) for n in range(len(names))]
+    last = sheets[-1]
+    return page(last.title, [Run("", names, times, {"": sheets})], 0, sheet_svg(last), _note(1, 1))
 
 
 def _recorded(query: Playable, names: Sequence[str], delays: Sequence[Duration]) -> str:

@@ -4,51 +4,24 @@ from __future__ import annotations
 
 import copy
 import re
-import sys
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
 
 from streamnb.learn.check import exercise
+from tests.notebooks.kernel import COURSE, LESSONS, played, read
 
-ROOT = Path(__file__).parents[2]
-COURSE = ROOT / "notebooks"
-LESSONS = sorted(path.stem for path in COURSE.glob("*.ipynb"))
 DETAILS = re.compile(r"<details>.*?</details>", re.DOTALL)
 FENCED = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS)
 
 
-class ThisPython(AsyncKernelManager):
-    """Starts kernels with the interpreter of the tests, on this repository, whatever kernels are installed."""
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            env={"PYTHONPATH": str(ROOT)},
-            display_name="Python 3",
-            language="python",
-        )
-
-
-def read(lesson: str) -> Any:
-    return nbformat.read(COURSE / f"{lesson}.ipynb", as_version=4)
-
-
 def run(notebook: Any, folder: Path) -> dict[str, Any]:
     """Run a notebook in ``folder``; return its code cells by id."""
-    played = copy.deepcopy(notebook)
-    resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(played, timeout=300, kernel_manager_class=ThisPython, resources=resources).execute()
-    return {cell.id: cell for cell in code_cells(played)}
+    return {cell.id: cell for cell in code_cells(played(notebook, folder))}
 
 
 def code_cells(notebook: Any) -> list[Any]:

@@ -1,0 +1,54 @@
+"""In the kernel of a lesson that is rendered: a figure leaves its place in the cell, and in the end a page of its own.
+
+A figure is recorded when the lesson is over, so that it can step through all that its query did.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from streamnb.learn.predict import ABSENT, Prediction
+from streamnb.views import display
+from streamnb.views.inspectors import Exhibit, Inspector
+from streamnb.views.save import save
+from streamnb.views.still import put
+
+DASHBOARD = ("plane", "late", "state")
+_places: list[Inspector | Exhibit] = []
+
+
+def begin() -> None:
+    """Let figures and guesses leave what a page without a kernel can show."""
+    display.show = lambda query, names=(): _place(Inspector(query, *(names or DASHBOARD)))
+    display.show_poster = lambda subject: _place(Exhibit(subject))
+    Prediction._repr_mimebundle_ = _told  # type: ignore[assignment, method-assign]
+
+
+def _place(shown: Inspector | Exhibit) -> None:
+    """Leave a place that knows which batch the figure showed."""
+    at = len(shown.query.trace) - 1 if isinstance(shown, Inspector) else 0
+    put({"text/html": f'<div data-figure="{len(_places)}" data-at="{max(at, 0)}"></div>', "text/plain": repr(shown)})
+    _places.append(shown)
+
+
+def _told(prediction: Prediction, **_: Any) -> dict[str, str]:
+    """Return a question, or what happened, folded away so that the reader may guess first."""
+    question = escape(prediction.question)
+    if prediction.actual is ABSENT:
+        choices = "" if prediction.choices is None else f" ({escape(', '.join(map(str, prediction.choices)))})"
+        told = f'<p class="guess"><b>Predict.</b> {question}{choices}</p>'
+    else:
+        actual = escape(str(prediction.actual))
+        told = f'<details class="guess"><summary>What happened</summary>{question} <b>{actual}</b></details>'
+    return {"text/html": told, "text/plain": repr(prediction)}
+
+
+def finish(folder: str) -> None:
+    """Save a page for every place, run to the end of what its query can read."""
+    for number, shown in enumerate(_places):
+        query: Any = getattr(shown, "query", None)
+        while query is not None and query.status != "stopped" and query.step():
+            pass
+        save(shown, Path(folder, f"{number}.html"), ())
