@@ -8,6 +8,7 @@
 (9, 23)
 """
 
+import sys
 from typing import Any
 
 from narwhals import col, lit, when
@@ -104,7 +105,20 @@ def _show(query: Query) -> None:
     show(query)
 
 
-display.show = _show
+def _answer(card: Any) -> None:
+    from streamnb.views.shown import show_answer
+
+    show_answer(card)
+
+
+def _opened(query: Query) -> None:
+    if "IPython" in sys.modules:
+        from streamnb.views.notice import show_findings
+
+        show_findings(query)
+
+
+display.show, display.answer, display.opened = _show, _answer, _opened
 
 __all__ = [
     "Aggregate",

@@ -1,4 +1,4 @@
-"""How a query shows itself: a hook that ``streamnb`` fills, so that nothing below the views needs a notebook."""
+"""How queries and answers show themselves: hooks that ``streamnb`` fills, so that nothing below the views draws."""
 
 from __future__ import annotations
 
@@ -18,3 +18,14 @@ def _as_text(query: Any) -> None:
 
 show: Callable[[Any], None] = _as_text
 """Display a query, as the value of a cell."""
+
+answer: Callable[[Any], None] = _as_text
+"""Display an answer that has a figure, as the value of a cell."""
+
+
+def _in_silence(query: Any) -> None:
+    """Tell nobody: outside a notebook ``q.findings`` waits to be asked."""
+
+
+opened: Callable[[Any], None] = _in_silence
+"""Tell what will surprise in a query that was just made."""

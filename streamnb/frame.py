@@ -8,6 +8,7 @@ import narwhals as nw
 import pandas as pd
 import polars as pl
 
+from streamnb import display
 from streamnb.explain import explain
 from streamnb.ops.columns import drop, rename
 from streamnb.ops.drop_duplicates import distinct, drop_duplicates
@@ -96,7 +97,7 @@ class StreamFrame:
         return collect(self.node)
 
     def query(self, output_mode: str = "append", **options: Any) -> Query:
-        """Check the plan and open it, without running it.
+        """Check the plan and open it, without running it. In a notebook it shows what ``sn.doctor`` finds in the plan.
 
         Parameters
         ----------
@@ -127,7 +128,9 @@ class StreamFrame:
         multiple_stateful
             False: one watermark for late rows and for state, for all operators at once, as Spark before 3.4 had it.
         """
-        return Query(self.node, output_mode=output_mode, **options)
+        query = Query(self.node, output_mode=output_mode, **options)
+        display.opened(query)
+        return query
 
     def start(self, output_mode: str = "append", **options: Any) -> Query:
         """Open the query and play it in the background. Options as in ``query``."""

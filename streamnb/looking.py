@@ -253,6 +253,11 @@ class Looking:
         return watermarks(self._trace, self._graph.watermark.policy)
 
     @property
+    def watermark_policy(self) -> str:
+        """``"min"`` or ``"max"``: which input the watermark goes by, if several feed the query."""
+        return self._graph.watermark.policy
+
+    @property
     def watermark(self) -> pd.Timestamp | None:
         """The current watermark, 1970 before any row; None if the query declares none."""
         steps = self._graph.watermark_steps

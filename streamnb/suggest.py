@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
+from streamnb import display
 from streamnb.answers.cards import NOTE, Card, Line, plural
 from streamnb.errors import DataError, PlanError, column_not_found
 from streamnb.schema import as_rows, microseconds
 from streamnb.time import DAY, MILLISECOND, SECOND, spell
 
 _LEVELS = (0.9, 0.95, 0.99, 0.999, 1.0)
+_POINTS = 100
 _STEPS = (MILLISECOND, SECOND, 60 * SECOND, 5 * 60 * SECOND, 3600 * SECOND, DAY)
 
 
@@ -34,8 +36,12 @@ class Suggestion(Card):
     rows: int
     ahead: int
     levels: pd.DataFrame = field(repr=False)
+    curve: pd.DataFrame = field(repr=False)
 
     __repr__ = Card.__repr__
+
+    def _ipython_display_(self) -> None:
+        display.answer(self)
 
     @property
     def title(self) -> str:
@@ -103,7 +109,16 @@ def _suggestion(rows: pl.DataFrame, keep: float) -> Suggestion:
         levels=pd.DataFrame(
             [{"keep": level, "delay": pd.Timedelta(_shortest(late, level), "us")} for level in sorted({*_LEVELS, keep})]
         ),
+        curve=_curve(late),
     )
+
+
+def _curve(late: np.ndarray[Any, Any]) -> pd.DataFrame:
+    """Return delays from none to the longest needed, each with the share of rows that it keeps."""
+    places = np.unique(np.linspace(0, len(late) - 1, _POINTS).astype(np.int64))
+    delays = np.unique([0, *(0 if t < 0 else t // MILLISECOND * MILLISECOND + MILLISECOND for t in late[places])])
+    kept = [_kept(late, int(delay)) for delay in delays]
+    return pd.DataFrame({"delay": pd.to_timedelta(delays, unit="us"), "kept": kept})
 
 
 def _lateness(rows: pl.DataFrame) -> np.ndarray[Any, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
+from streamnb import display
 from streamnb.answers.cards import NOTE, Card, Line, plural
 from streamnb.answers.lineage import numbered, with_delay
 from streamnb.answers.trial import Outcome, Unit, readable, recorded, run
@@ -73,12 +74,24 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class WhatIf(Card):
-    """The settings side by side: ``results`` in the order tried, ``frontier`` those that no other beats, ``table``."""
+    """The settings side by side: ``results`` in the order tried, ``frontier`` those that no other beats, ``table``.
+
+    ``own`` is the place among ``results`` of the query's own setting, if that was tried.
+    """
 
     results: tuple[Result, ...]
     varied: tuple[str, ...] = field(default=())
+    own: int | None = None
 
     __repr__ = Card.__repr__
+
+    def _ipython_display_(self) -> None:
+        display.answer(self)
+
+    def name(self, result: Result) -> str:
+        """Return a setting in few words: the values of what differs, such as ``3 hours, update, every 30 minutes``."""
+        values = ((name, _word(getattr(result.setting, name))) for name in self.varied)
+        return ", ".join(f"every {value}" if name == "trigger" else value for name, value in values) or "as it is"
 
     @property
     def frontier(self) -> tuple[Result, ...]:
@@ -168,7 +181,8 @@ def what_if(
         for d, m, t in product(_durations(delay), _several(output_mode), _durations(trigger))
     ]
     results = [case.result(setting, [by] if isinstance(by, str) else by) for setting in settings]
-    return WhatIf(_marked(results), tuple(name for name, given in varied.items() if given is not None))
+    own = next((n for n, setting in enumerate(settings) if case.is_own(setting)), None)
+    return WhatIf(_marked(results), tuple(name for name, given in varied.items() if given is not None), own)
 
 
 def _several(value: Several) -> list[Any]:
@@ -224,6 +238,12 @@ class _Case:
         sources = [node.source for node in plan.walk() if isinstance(node, Read)]
         arrivals = {getattr(source, "arrival", None) for source in sources}
         return cls(plan, mode, watermark, units, rows, event_time, arrivals.pop() if len(arrivals) == 1 else None)
+
+    def is_own(self, setting: Setting) -> bool:
+        """Tell whether a setting is the one that the query, or the frame, has."""
+        delays = {node.delay for node in self.plan.walk() if isinstance(node, WithWatermark)}
+        same = setting.delay is None or delays == {setting.delay // pd.Timedelta(1, "us")}
+        return same and setting.output_mode == self.output_mode and setting.trigger is None
 
     def result(self, setting: Setting, by: Sequence[str] | None) -> Result:
         plan = self.plan if setting.delay is None else self._delayed(setting.delay)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from streamnb import display
 from streamnb.answers.cards import NOTE, Card, Line, plural
 from streamnb.answers.findings import Finding, in_plan
 from streamnb.answers.lineage import Recording
@@ -37,6 +38,9 @@ class Diagnosis(Card):
     findings: tuple[Finding, ...]
 
     __repr__ = Card.__repr__
+
+    def _ipython_display_(self) -> None:
+        display.answer(self)
 
     def __len__(self) -> int:
         return len(self.findings)

@@ -122,3 +122,21 @@ def byte_count(number: float) -> str:
         if number >= limit:
             return f"{number / limit:.3g} {unit}"
     return f"{number:.0f} B"
+
+
+_UNITS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"), (0.001, "milliseconds"))
+
+
+def unit_of(seconds: float) -> tuple[float, str]:
+    """Return the unit in which a duration is at least two: its seconds and its name."""
+    return next(((unit, name) for unit, name in _UNITS if seconds >= 2 * unit), _UNITS[3])
+
+
+def shares(frame: Frame, most: int = 5) -> list[Shape]:
+    """Return the ticks and faint lines of an upward axis of shares, as percent."""
+    shapes: list[Shape] = []
+    for value in round_ticks(frame.low_y, 1.0, most):
+        y = frame.y(value)
+        shapes.append(line([(frame.left, y), (frame.right, y)], "faint", 1))
+        shapes.append(text(frame.left - 8, y + 4, f"{100 * value:g} %", anchor="end"))
+    return shapes

@@ -11,6 +11,7 @@ from IPython import get_ipython
 
 from streamnb.views.controls import Controls
 from streamnb.views.cursor import cursor_of
+from streamnb.views.doctor import Watch
 from streamnb.views.pacer import Pacer
 from streamnb.views.plane_panel import PlanePanel
 from streamnb.views.still import Still, put
@@ -57,6 +58,7 @@ class Dashboard:
         self.open = names[0]
         self.tabs = Tabs(names, self.open, self.choose)
         self.panels: dict[str, Panel] = {}
+        self._watch = Watch(query)
         self.box = stack(self.controls, name="sn-dashboard")
         self._gestures = 0
         self._lock = threading.RLock()  # a tab may be chosen while the last one is drawn
@@ -201,6 +203,7 @@ class Dashboard:
                 self._drawn = place
             self._draw_table(place)
             self.controls.show(self.query, place[0], self.speed)
+            self.tabs.note("doctor", self._watch.number(place[0], playing=place[2]), "findings")
             return is_new
         return True
 

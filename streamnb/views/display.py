@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from IPython import get_ipython
-
+from streamnb.views.cell import running_cell as _running_cell
 from streamnb.views.dashboard import Dashboard
+from streamnb.views.doctor import Doctor
 from streamnb.views.joins import Joins
 from streamnb.views.late import Late
 from streamnb.views.metrics import Metrics
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streamnb.progress import Playable
     from streamnb.views.view import View
 
-VIEWS: tuple[type[View], ...] = (State, Late, Joins, Plan, Metrics)
+VIEWS: tuple[type[View], ...] = (State, Late, Joins, Plan, Metrics, Doctor)
 """The tabs of a dashboard beside the plane."""
 PLANE = "plane"
 
@@ -68,14 +68,9 @@ def dashboard_of(query: Playable, names: tuple[str, ...] = ()) -> Dashboard:
     return found
 
 
-def _running_cell() -> tuple[str, str] | None:
-    """Return the id of the cell that runs and of its run, or None outside a kernel."""
-    kernel: Any = getattr(get_ipython(), "kernel", None)
-    if kernel is None:
-        return None
-    request = kernel.get_parent("shell")
-    run = request.get("header", {}).get("msg_id", "")
-    return request.get("metadata", {}).get("cellId") or run, run
+def can_show() -> bool:
+    """Return whether a cell runs that widgets can stand in."""
+    return _running_cell() is not None
 
 
 def _settle(dashboard: Dashboard | Poster, cell: str, run: str) -> None:

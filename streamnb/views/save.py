@@ -21,6 +21,7 @@ from streamnb.views.plane_shapes import plane_sheet
 from streamnb.views.plane_svg import svg
 from streamnb.views.poster import Stepped, Subject
 from streamnb.views.sheet_svg import sheet_svg
+from streamnb.views.shown import subject_of
 
 if TYPE_CHECKING:
     from streamnb.plan import Node
@@ -35,8 +36,9 @@ _PLAIN = ("plane", "late", "state")
 def save(shown: Any, path: str | os.PathLike[str], delays: Sequence[Duration]) -> Path:
     """Do what ``sn.save_html`` says."""
     where = Path(path)
-    if isinstance(shown, Exhibit):
-        text = _still(shown.subject)
+    subject = shown.subject if isinstance(shown, Exhibit) else subject_of(shown)
+    if subject is not None:
+        text = _still(subject)
     else:
         query, names = (shown.query, shown.names) if isinstance(shown, Inspector) else (shown, _PLAIN)
         if not hasattr(query, "trace"):

@@ -116,6 +116,26 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Remedy:
+    """One thing found: ``why`` it is so, the ``way_out``, and the ``lesson`` that teaches it, in the file ``link``."""
+
+    code: str
+    what: str
+    why: str
+    way_out: str
+    lesson: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """Cards below one another, the gravest first."""
+
+    remedies: tuple[Remedy, ...]
+    kind: str = "remedies"
+
+
+@dataclass(frozen=True)
 class Words:
     """A paragraph; ``role`` is ``muted``, ``ink``, ``dropped_text`` and the like."""
 
@@ -159,7 +179,7 @@ class Choice:
     kind: str = "choice"
 
 
-Part = Grid | Figure | Words | Slider | Search | Choice
+Part = Grid | Figure | Remedies | Words | Slider | Search | Choice
 
 
 @dataclass(frozen=True)
@@ -177,17 +197,23 @@ class Sheet:
         return asdict(self)
 
 
-def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "") -> Grid:
+def table(
+    title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "", *, longest: int = 80
+) -> Grid:
     """Return a plain table; a column is numeric where all that stands in it is a number."""
     listed = [tuple(row) for row in rows]
     numeric = [bool(listed) and all(isinstance(row[i], int | float) for row in listed) for i in range(len(heads))]
     columns = tuple(Column(name, numeric=is_numeric) for name, is_numeric in zip(heads, numeric, strict=True))
-    return Grid(title, columns, tuple(Row(tuple(map(spell_cell, row))) for row in listed), note)
+    return Grid(title, columns, tuple(_plain(row, longest) for row in listed), note)
 
 
-def spell_cell(value: Any) -> str:
-    """Return a value as a table shows it, at most 80 letters."""
+def _plain(row: Sequence[Any], longest: int) -> Row:
+    return Row(tuple(spell_cell(value, longest) for value in row))
+
+
+def spell_cell(value: Any, longest: int = 80) -> str:
+    """Return a value as a table shows it, at most so many letters."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         words = "null" if value is None else str(value)
-        return words if len(words) <= 80 else words[:79] + "…"
+        return words if len(words) <= longest else words[: longest - 1] + "…"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}".rstrip("0").rstrip(".")

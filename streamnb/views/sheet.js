@@ -209,6 +209,31 @@ class GridPart {
   }
 }
 
+class RemediesPart {
+  constructor() {
+    this.root = make("ol", "sn-part sn-remedies");
+  }
+
+  show({ remedies }) {
+    this.root.replaceChildren(...remedies.map((remedy) => this.card(remedy)));
+  }
+
+  card({ code, what, why, way_out, lesson, link }) {
+    const item = make("li", "sn-remedy");
+    const told = make("dl");
+    const teaches = link ? make("a", "", lesson) : make("span", "", lesson);
+    if (link) Object.assign(teaches, { href: encodeURI(link), target: "_blank", rel: "noopener" });
+    item.dataset.code = code;
+    for (const [term, words] of [["why", why], ["way out", way_out], ["lesson", teaches]]) {
+      const said = make("dd");
+      said.append(words);
+      told.append(make("dt", "", term), said);
+    }
+    item.append(make("p", "sn-what", `! ${what}`), told);
+    return item;
+  }
+}
+
 class WordsPart {
   constructor() {
     this.root = make("p", "sn-words");
@@ -247,7 +272,7 @@ class ControlPart {
   }
 }
 
-const PARTS = { figure: FigurePart, grid: GridPart, words: WordsPart };
+const PARTS = { figure: FigurePart, grid: GridPart, remedies: RemediesPart, words: WordsPart };
 
 function keyOf(entries) {
   return entries.map(([shape, words]) => {

@@ -9,7 +9,7 @@ from typing import Any
 from zlib import crc32
 
 from streamnb.views.plane_svg import safe
-from streamnb.views.shapes import WIDTH, Figure, Grid, Shape, Sheet, Words
+from streamnb.views.shapes import WIDTH, Figure, Grid, Remedies, Shape, Sheet, Words, table
 from streamnb.views.theme import FONT, PALETTE
 
 _LIGHT = PALETTE["light"]
@@ -40,7 +40,13 @@ def sheet_svg(sheet: Sheet) -> str:
 def sheet_html(sheet: Sheet) -> str:
     """Return the tables of a sheet, those behind its figures too, as HTML."""
     behind = (part.table for part in sheet.parts if isinstance(part, Figure) and part.table)
-    return "\n".join(_table(grid) for grid in (*(p for p in sheet.parts if isinstance(p, Grid)), *behind))
+    found = (_found(part) for part in sheet.parts if isinstance(part, Remedies))
+    return "\n".join(map(_table, (*(p for p in sheet.parts if isinstance(p, Grid)), *found, *behind)))
+
+
+def _found(part: Remedies) -> Grid:
+    rows = [(r.what, r.why, r.way_out, r.lesson) for r in part.remedies]
+    return table("Findings", ("what", "why", "way out", "lesson"), rows, longest=400)
 
 
 def _pattern(name: str, role: str) -> str:

@@ -1,5 +1,17 @@
 // A row of tabs: arrow keys move between them, as in every other row of tabs.
 
+function note(button, told) {
+  button.querySelector(".sn-note")?.remove();
+  if (!told) return;
+  const [number, words] = told;
+  const mark = document.createElement("span");
+  mark.className = "sn-note";
+  mark.textContent = `! ${number}`;
+  mark.title = `${number} ${words}`;
+  mark.setAttribute("aria-label", mark.title);
+  button.append(mark);
+}
+
 export default {
   render({ model, el }) {
     const list = document.createElement("div");
@@ -34,10 +46,11 @@ export default {
         const isOpen = button.dataset.tab === model.get("chosen");
         button.setAttribute("aria-selected", String(isOpen));
         button.tabIndex = isOpen ? 0 : -1;
+        note(button, model.get("notes")[button.dataset.tab]);
       }
     };
     show();
-    model.on("change:chosen", show);
-    return () => model.off("change:chosen", show);
+    model.on("change:chosen change:notes", show);
+    return () => model.off("change:chosen change:notes", show);
   },
 };

@@ -22,10 +22,18 @@ class Tabs(Widget):
 
     names = synced(traitlets.List())
     chosen = synced(traitlets.Unicode())
+    notes = synced(traitlets.Dict())
+    """By name of a tab: a number worth looking at, and what it counts."""
 
     def __init__(self, names: Sequence[str], chosen: str, choose: Callable[[str], None]) -> None:
         self._choose = choose
         super().__init__(names=list(names), chosen=chosen)
+
+    def note(self, name: str, number: int, words: str) -> None:
+        """Show a number beside the name of a tab; 0 shows none."""
+        notes = {name: [number, words]} if number and name in self.names else {}
+        if notes != self.notes:
+            self.notes = notes
 
     def hear(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         """Pass a chosen tab on."""

@@ -40,9 +40,11 @@ class Together:
     def __init__(self, frame: StreamFrame) -> None:
         self.queries: dict[str, Query] = {}
         self.refused: dict[str, str] = {}
+        from streamnb.query import Query
+
         for mode in MODES:
             try:
-                self.queries[mode] = frame.query(mode)
+                self.queries[mode] = Query(frame.node, output_mode=mode)
             except PlanError as error:
                 self.refused[mode] = str(error)
         if not self.queries:
