@@ -17,7 +17,7 @@ from streamnb.expressions import native, plain_column
 from streamnb.plan import Node
 from streamnb.state import StateTable
 
-FORMAT = 2
+FORMAT = 3
 
 _FREE = {"inputs", "output_schema", "origin"}
 """Fields of a node that may change: what is below is compared by itself, and no state holds what comes out."""

@@ -45,6 +45,11 @@ class Delivery:
         if self._sink is not None and hasattr(self._sink, "open"):
             self._sink.open(query, epoch)
 
+    def close(self) -> None:
+        """Tell a sink that no batch follows."""
+        if self._sink is not None and hasattr(self._sink, "close"):
+            self._sink.close()
+
     def write(self, batch_id: int, rows: pl.DataFrame) -> None:
         """Give out the rows of a batch; what the sink raises in the end is a QueryError that names it."""
         self.memory.write_polars(batch_id, rows, self._mode)

@@ -25,6 +25,25 @@ class Disk:
             os.fsync(file.fileno())
         reached(f"{point}.synced")
 
+    def open(self, path: Path) -> int:
+        """Open a file that is there, to write at its end; return its descriptor."""
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def append(self, file: int, path: Path, content: bytes, at: int) -> None:
+        """Write at the end of an open file, and wait for nothing."""
+        while content:
+            written = os.pwrite(file, content, at)
+            content, at = content[written:], at + written
+
+    def flush(self, file: int, path: Path) -> None:
+        """Wait until what an open file holds is on the disk."""
+        getattr(os, "fdatasync", os.fsync)(file)
+
+    def cut(self, file: int, path: Path, size: int) -> None:
+        """Cut an open file, and wait until that is on the disk."""
+        os.ftruncate(file, size)
+        os.fsync(file)
+
     def rename(self, old: Path, new: Path) -> None:
         old.replace(new)
 
@@ -60,14 +79,15 @@ class Store:
         self.disk.make(path)
 
     def write(self, name: str, payload: bytes, point: str | None = None) -> None:
-        """Put a file in place: temporary file, fsync, rename, fsync of the folder.
+        """Put a file in place, with its checksum; ``point`` names it for those who listen (``points.py``)."""
+        self.place(name, _MAGIC + _checksum(name, payload) + payload, point or name.split("/", maxsplit=1)[0])
 
-        ``point`` names it for those who listen (``points.py``); its folder, if not given.
-        """
-        target, point = self.path / name, point or name.split("/", maxsplit=1)[0]
+    def place(self, name: str, content: bytes, point: str) -> None:
+        """Put a file in place as it is: temporary file, fsync, rename, fsync of the folder."""
+        target = self.path / name
         self.folder(target.parent)
         temporary = target.with_name(f".{target.name}.tmp")
-        self.disk.write(temporary, _MAGIC + _checksum(name, payload) + payload, point)
+        self.disk.write(temporary, content, point)
         self.disk.rename(temporary, target)
         reached(f"{point}.renamed")
         self.disk.sync(target.parent)

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from streamnb.checkpoint import Note
+from streamnb.batch_log import Note
 from streamnb.connect import BadRecord, Offset, Reader, Source, Unit
 from streamnb.errors import CheckpointError, DataError
 from streamnb.ops.read import Read
@@ -40,6 +40,7 @@ class Inputs:
         self.sources = list({id(source): source for source in sources}.values())
         self._readers = {n: source for n, source in enumerate(self.sources) if isinstance(source, Reader)}
         self.offsets: dict[int, Offset] = dict.fromkeys(range(len(self.sources)))
+        self._released = dict(self.offsets)  # up to where sources know that rows are never asked for again
         self.ended = threading.Event()  # set by q.stop(): a source that waits gives up
         self._schemas = [polars_schema("read", source.schema) for source in self.sources]
 
@@ -120,14 +121,19 @@ class Inputs:
         ]
 
     def commit(self, offsets: Mapping[int, Offset]) -> None:
-        for n, source in enumerate(self.sources):
-            if offsets[n] != self.offsets[n]:
-                with asking(self.ended):
-                    source.commit(offsets[n])
+        """Stand behind a batch that has happened; its sources hear of it by ``release``."""
         self.offsets = dict(offsets)
 
+    def release(self) -> None:
+        """Tell the sources up to where batches have happened for good."""
+        for n, source in enumerate(self.sources):
+            if self.offsets[n] != self._released[n]:
+                with asking(self.ended):
+                    source.commit(self.offsets[n])
+                self._released[n] = self.offsets[n]
+
     def rewind(self, offsets: Mapping[int, Offset]) -> None:
-        self.offsets = dict(offsets)
+        self.offsets, self._released = dict(offsets), dict(offsets)
 
     # -- what sources remember
 
@@ -151,7 +157,7 @@ class Inputs:
         """Remind sources of what they noted in an earlier run, up to some offsets."""
         for n, source in self._readers.items():
             if offsets[n] and not notes.get(n):
-                raise CheckpointError(f"checkpoint: what {source!r} had taken is missing; restore sources/{n}.")
+                raise CheckpointError(f"checkpoint: what {source!r} had taken is missing; restore its log.")
             source.recall(notes.get(n, ()))
 
     def forget(self) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from streamnb.checkpoint import Checkpoint, Intent, Recovered
+from streamnb.batch_log import Intent, Recovered
+from streamnb.checkpoint import Checkpoint
 from streamnb.compatible import Shape
 from streamnb.dead_letters import together
 from streamnb.inputs import Inputs, Planned
@@ -85,6 +86,7 @@ class Journal:
         """Log what a batch changed and what it set aside."""
         if self.checkpoint is not None:
             self.checkpoint.keep(batch_id, [table.pending() for table in self._tables], dead)
+            self._inputs.release()
         else:
             self._dead[batch_id] = dead
 
@@ -98,6 +100,14 @@ class Journal:
         if self.checkpoint is not None:
             summaries = self._inputs.summaries() if self.checkpoint.is_pruned_after(batch_id) else {}
             self.checkpoint.settle(batch_id, self._tables, summaries)
+        else:
+            self._inputs.release()
+
+    def rest(self) -> None:
+        """Wait for the disk: no batch follows at once."""
+        if self.checkpoint is not None:
+            self.checkpoint.sync()
+            self._inputs.release()
 
     def dead_letters(self, last: int) -> pl.DataFrame:
         """Return the records set aside up to a batch."""

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-FILES = ("metadata", "epoch", "offsets", "state", "commits")
-MORE_FILES = ("sources", "dead_letters", "snapshot", "rewind")  # of queries that have them; snapshots in a thread
+FILES, MORE_FILES = ("metadata", "epoch"), ("log", "dead_letters", "snapshot")  # snapshots in a thread
 STEPS = ("opened", "written", "synced", "renamed", "done")
 POINTS = (
-    "batch.begin",  # nothing of the batch is on disk
-    "batch.read",  # the intent is on disk, the rows are read
+    "batch.begin",  # nothing of the batch is written
+    "batch.read",  # the intent is written, the rows are read
     "batch.computed",  # the state has changed in memory only
-    "sink.begin",  # the state is on disk, the sink has not heard
+    "sink.begin",  # intent and state are on disk, the sink has not heard
     "sink.rows",  # the rows are in the sink's transaction, its ledger is not
     "sink.ledger",  # both are, and the transaction is open
     "sink.end",  # the sink has the batch, the commit log does not
     "batch.end",  # the commit log has it, the process does not know
+    *(f"{record}.{step}" for record in ("offsets", "state", "commits") for step in ("begun", "done")),
     *(f"{file}.{step}" for file in FILES for step in STEPS),
 )
-MORE_POINTS = tuple(f"{file}.{step}" for file in MORE_FILES for step in STEPS)
-"""In the order of a batch; then of a file: temporary file open, written, synced, renamed, folder synced."""
+MORE_POINTS = ("rewind.begun", "rewind.done", *(f"{file}.{step}" for file in MORE_FILES for step in STEPS))
+"""In the order of a batch; of a record: before and after it is written; of a file: temporary file open, written,
+synced, renamed, folder synced."""
 
 _listener: Callable[[str], object] | None = None
 

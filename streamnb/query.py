@@ -113,6 +113,7 @@ class Query(Playing):
             self._ready()
             planned = self._inputs.all_at_once() if self._trigger == "once" else self._inputs.plan()
             progress = self._run(self._again() or planned or self._without_data(self._clock.now()))
+            self._journal.rest()
         self._changed()
         return progress
 
@@ -124,6 +125,8 @@ class Query(Playing):
         targets, now = self._inputs.latest(), self._clock.now()
         while self._run_towards(targets, now) is not None:
             self._changed()
+        with self._lock:
+            self._journal.rest()
         self._changed()
         if self._trigger in TRIGGERS:
             self.stop()
@@ -143,6 +146,7 @@ class Query(Playing):
         self._stopped = True
         self._player.close()
         self._journal.close()
+        self._delivery.close()
         self._changed()
         return self
 

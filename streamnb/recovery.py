@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -12,7 +13,8 @@ import pandas as pd
 import polars as pl
 
 from streamnb.answers.cards import NO, NOTE, TODO, YES, Card, Line, plural
-from streamnb.checkpoint import Intent, Log, dead_letters_in, owner
+from streamnb.batch_log import Intent, Log
+from streamnb.checkpoint import dead_letters_in, owner
 from streamnb.dead_letters import together
 from streamnb.durable import Store
 from streamnb.errors import CheckpointError
@@ -43,18 +45,17 @@ class Recovery(Card):
         if not (path / "metadata").exists():
             raise CheckpointError(f"recover: {path} is no checkpoint; name the folder given to query(checkpoint=…).")
         self.path, self._store = path, Store(path)
-        self._log = Log(self._store)
-        self._metadata = self._log.read("metadata")
+        self._metadata = json.loads(self._store.read("metadata"))
+        self._log = Log(self._store).load()
         self.owner = owner(path)
         found = self._log.recovered()
         self.done: int = -1 if found is None else found.done
         self.pending: Intent | None = None if found is None else found.again
         self._watermark = 0 if found is None else found.watermark
-        self.run: int = self._log.read("epoch")["epoch"]
+        self.run: int = json.loads(self._store.read("epoch"))["epoch"]
         self.sources: list[str] = self._metadata["sources"]
         self.operators: list[str] = [operator["told"] for operator in self._metadata["operators"]]
-        self._commit: Mapping[str, Any] = self._log.read(f"commits/{self.done}") if self.done >= 0 else {}
-        self._begun = [number for number in self._store.numbers("offsets") if number <= self.done + 1]
+        self._commit: Mapping[str, Any] = self._log.commit_of(self.done) if self.done >= 0 else {}
 
     @property
     def watermark(self) -> pd.Timestamp:
@@ -64,7 +65,7 @@ class Recovery(Card):
     @cached_property
     def batches(self) -> pd.DataFrame:
         """The batches still in the log, oldest first: ``batch_id``, ``time``, ``watermark``, ``offsets``, ``done``."""
-        rows = [(number, self._log.intent(number)) for number in self._begun]
+        rows = [(number, self._log.intent(number)) for number in self._log.begun]
         columns = ["batch_id", "time", "watermark", "offsets", "done"]
         told = [(n, moment(i.time), moment(i.watermark), i.offsets, n <= self.done) for n, i in rows]
         return pd.DataFrame(told, columns=columns)
@@ -76,7 +77,7 @@ class Recovery(Card):
 
     def _table(self, number: int, told: Mapping[str, Any]) -> pd.DataFrame:
         head = self._commit["state"][number] if self._commit else -1
-        base, changes = StateFiles(self._store).chain(number, head)
+        base, changes = StateFiles(self._store, self._log).chain(number, head)
         frames = [frame for frame in (base, *(change.upserted for change in changes)) if frame is not None]
         if not frames:
             return pd.DataFrame(columns=[*told["columns"]])
@@ -90,7 +91,7 @@ class Recovery(Card):
     @property
     def dead_letters(self) -> pd.DataFrame:
         """Every record that was set aside, as ``q.dead_letters`` has them."""
-        return together(dead_letters_in(self._store, self.done)).to_pandas()
+        return together(dead_letters_in(self._store, self._log, self.done)).to_pandas()
 
     # -- as a card
 

@@ -1,7 +1,7 @@
-"""State files: what every batch changed in every table, and now and then, behind its back, the whole table.
+"""State files: what every batch changed in every table, in the log, and now and then, in a file, the whole table.
 
-A delta, ``state/<table>/N.delta``, names the one before it, so that none can be missing unseen. ``N.snapshot`` stands
-for delta N and all before it.
+The changes of a batch name those before them, table by table, so that none can be missing unseen.
+``state/<table>/N.snapshot`` stands for those of batch N and all before; it is written behind the query's back.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from typing import Any
 
 import polars as pl
 
+from streamnb.batch_log import Log
 from streamnb.durable import Store
 from streamnb.state import Changes, StateTable
 
 SNAPSHOT_BYTES, SNAPSHOT_DELTAS = 2**20, 100
-"""A snapshot is written after so many bytes of deltas (and as many as the table has), or after so many deltas."""
+"""A snapshot is written after so many bytes of changes (and as many as the table has), or after so many batches."""
 
-_DELTA, _SNAPSHOT = "delta", "snapshot"
+_SNAPSHOT = "snapshot"
 Job = tuple[str, Callable[[], pl.DataFrame]]
 
 
 class StateFiles:
-    """The tables of one query on disk. ``heads`` are the numbers of their newest deltas, -1 where there is none."""
+    """The tables of one query on disk. ``heads`` are the last batches that changed them, -1 where none has."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._since: dict[int, tuple[int, int]] = {}  # bytes and deltas since the last snapshot of a table
+    def __init__(self, store: Store, log: Log) -> None:
+        self._store, self._log = store, log
+        self._since: dict[int, tuple[int, int]] = {}  # bytes and batches since the last snapshot of a table
         self._writer: threading.Thread | None = None
         self._newest = -1
 
@@ -37,16 +38,15 @@ class StateFiles:
 
     def write(self, batch_id: int, changes: Sequence[Changes], heads: Sequence[int]) -> list[int]:
         """Write what a batch changed; return the new heads."""
-        return [self._delta(n, batch_id, change, heads[n]) for n, change in enumerate(changes)]
-
-    def _delta(self, number: int, batch_id: int, change: Changes, head: int) -> int:
-        if not len(change.upserted) and not len(change.removed):
-            return head
-        content = packed({"after": head}, [change.upserted, change.removed], "uncompressed")
-        self._store.write(f"state/{number}/{batch_id}.{_DELTA}", content)
-        size, count = self._since.get(number, (0, 0))
-        self._since[number] = size + len(content), count + 1
-        return batch_id
+        new = {n: change for n, change in enumerate(changes) if len(change.upserted) or len(change.removed)}
+        if new:
+            after = {n: heads[n] for n in new}
+            frames = [frame for change in new.values() for frame in (change.upserted, change.removed)]
+            self._log.change(batch_id, packed({"after": after}, frames, "uncompressed"))
+        for number, change in new.items():
+            size, count = self._since.get(number, (0, 0))
+            self._since[number] = size + _bytes_of(change), count + 1
+        return [batch_id if n in new else head for n, head in enumerate(heads)]
 
     # -- reading
 
@@ -54,8 +54,7 @@ class StateFiles:
         """Make tables that have just been opened what they were at their heads."""
         for number, (table, head) in enumerate(zip(tables, heads, strict=True)):
             base, changes = self.chain(number, head)
-            size = sum(int(c.upserted.estimated_size() + c.removed.estimated_size()) for c in changes)
-            self._since[number] = size, len(changes)
+            self._since[number] = sum(map(_bytes_of, changes)), len(changes)
             if base is not None:
                 table.restore(_cast(base, table))
             for change in changes:
@@ -65,26 +64,35 @@ class StateFiles:
         """Return the newest snapshot of a table up to a head, if any, and what changed after it, oldest first."""
         changes: list[Changes] = []
         while head >= 0:
-            if (self._store.path / f"state/{number}/{head}.{_SNAPSHOT}").exists():
-                _, (base,) = unpacked(self._store.read(f"state/{number}/{head}.{_SNAPSHOT}"))
+            if self.has_snapshot(number, head):
+                _, (base,) = unpacked(self._store.read(_name(number, head)))
                 return base, changes[::-1]
-            header, (upserted, removed) = unpacked(self._store.read(f"state/{number}/{head}.{_DELTA}"))
+            header, parts = _parts(self._log.changed(head))
+            at = [*header["after"]].index(str(number))
+            upserted, removed = map(_frame, parts[2 * at : 2 * at + 2])
             changes.append(Changes(upserted, removed))
-            head = header["after"]
+            head = header["after"][str(number)]
         return None, changes[::-1]
+
+    def has_snapshot(self, number: int, head: int) -> bool:
+        return (self._store.path / _name(number, head)).exists()
 
     # -- snapshots
 
-    def snapshot(self, tables: Sequence[StateTable], heads: Sequence[int], owner: object) -> None:
-        """Begin to write the tables whose deltas have grown long, in a thread; nothing while one is at work.
+    def snapshot(
+        self, tables: Sequence[StateTable], heads: Sequence[int], owner: object, *, whole: bool = False
+    ) -> None:
+        """Begin to write the tables whose changes have grown long, in a thread; nothing while one is at work.
 
-        A snapshot that is cut short or finds no room does no harm: the deltas are there. ``owner`` lives as long as
-        the thread.
+        A ``whole`` one is of all tables that have changed, so that older files of the log can go. One that is cut
+        short or finds no room does no harm: the changes are there. ``owner`` lives as long as the thread.
         """
-        due = [n for n, table in enumerate(tables) if self._is_long(n, table)]
+        due = [
+            n for n, table in enumerate(tables) if self._is_long(n, table) or (whole and self._since.get(n, (0, 0))[1])
+        ]
         if not due or (self._writer is not None and self._writer.is_alive()):
             return
-        jobs = [(f"state/{n}/{heads[n]}.{_SNAPSHOT}", tables[n].frozen()) for n in due]
+        jobs = [(_name(n, heads[n]), tables[n].frozen()) for n in due]
         self._newest = max(self._newest, *(heads[n] for n in due))
         self._since |= dict.fromkeys(due, (0, 0))
         self._writer = threading.Thread(target=self._write, args=(jobs, owner), name="streamnb snapshot", daemon=True)
@@ -99,7 +107,7 @@ class StateFiles:
             for name, rows in jobs:
                 self._store.write(name, packed({}, [rows()], "lz4"), point=_SNAPSHOT)
         except OSError:
-            pass  # no room for it: the deltas go on
+            pass  # no room for it: the changes are there
 
     def wait(self) -> None:
         """Wait for the snapshot at work."""
@@ -109,11 +117,13 @@ class StateFiles:
     # -- forgetting
 
     def forget_after(self, batch_id: int) -> None:
-        """Remove the files of later batches."""
+        """Remove the snapshots of later batches."""
         self.wait()
-        for number, found, kind in self._files():
-            if found > batch_id:
-                self._store.remove(f"state/{number}/{found}.{kind}")
+        gone = [(number, found) for number, found in self._snapshots() if found > batch_id]
+        for number, found in gone:
+            self._store.remove(_name(number, found))
+        for number in {number for number, _ in gone}:
+            self._store.sync(f"state/{number}")  # a batch done anew must never find the old one
         self._newest = min(self._newest, batch_id)
 
     def forget_snapshots_from(self, batch_id: int) -> None:
@@ -121,22 +131,28 @@ class StateFiles:
         if self._newest >= batch_id:
             self.forget_after(batch_id - 1)
 
-    def prune(self, before: int) -> None:
-        """Remove what a finished snapshot of a batch up to ``before`` stands for."""
-        files = self._files()
-        for number in {n for n, _, _ in files}:
-            snapshots = [found for n, found, kind in files if n == number and kind == _SNAPSHOT and found <= before]
-            if not snapshots:
-                continue
-            self._store.sync(f"state/{number}")
-            for n, found, kind in files:
-                if n == number and (found < max(snapshots) or (found == max(snapshots) and kind == _DELTA)):
-                    self._store.remove(f"state/{number}/{found}.{kind}")
+    def stands(self, commit: Mapping[str, Any]) -> bool:
+        """Return whether snapshots hold all tables as they were when a batch was committed."""
+        return all(head < 0 or self.has_snapshot(n, head) for n, head in enumerate(commit["state"]))
 
-    def _files(self) -> list[tuple[int, int, str]]:
-        """Return (table, batch, kind) of every file, oldest first."""
-        paths = [path for path in (self._store.path / "state").glob("*/*.*") if path.stem.isdigit()]
-        return sorted((int(path.parent.name), int(path.stem), path.suffix[1:]) for path in paths)
+    def prune(self, commit: Mapping[str, Any]) -> None:
+        """Remove the snapshots that are older than those of a batch."""
+        for number, found in self._snapshots():
+            if found < commit["state"][number]:
+                self._store.remove(_name(number, found))
+
+    def _snapshots(self) -> list[tuple[int, int]]:
+        """Return (table, batch) of every snapshot, oldest first."""
+        paths = [path for path in (self._store.path / "state").glob(f"*/*.{_SNAPSHOT}") if path.stem.isdigit()]
+        return sorted((int(path.parent.name), int(path.stem)) for path in paths)
+
+
+def _name(number: int, head: int) -> str:
+    return f"state/{number}/{head}.{_SNAPSHOT}"
+
+
+def _bytes_of(change: Changes) -> int:
+    return int(change.upserted.estimated_size() + change.removed.estimated_size())
 
 
 def packed(header: Mapping[str, Any], frames: Sequence[pl.DataFrame], compression: Any) -> bytes:
@@ -144,19 +160,28 @@ def packed(header: Mapping[str, Any], frames: Sequence[pl.DataFrame], compressio
     parts = [json.dumps(header).encode()]
     for frame in frames:
         part = io.BytesIO()
-        frame.write_ipc(part, compression=compression)
+        frame.write_ipc_stream(part, compression=compression)
         parts.append(part.getvalue())
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 
 
 def unpacked(content: bytes) -> tuple[Any, list[pl.DataFrame]]:
     """Return the header and the frames that ``packed`` made bytes of."""
+    header, parts = _parts(content)
+    return header, [_frame(part) for part in parts]
+
+
+def _parts(content: bytes) -> tuple[Any, list[bytes]]:
     parts, start = [], 0
     while start < len(content):
         size = int.from_bytes(content[start : start + 8], "big")
         parts.append(content[start + 8 : start + 8 + size])
         start += 8 + size
-    return json.loads(parts[0]), [pl.read_ipc(io.BytesIO(part)) for part in parts[1:]]
+    return json.loads(parts[0]), parts[1:]
+
+
+def _frame(part: bytes) -> pl.DataFrame:
+    return pl.read_ipc_stream(io.BytesIO(part))
 
 
 def _cast(rows: pl.DataFrame, table: StateTable) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import sys
 import pytest
 
 import streamnb as sn
-from streamnb.checkpoint import Checkpoint
+from streamnb.batch_log import Kind
 from streamnb.errors import CheckpointMismatchError
+from streamnb.log_file import LogReader, Record
+from tests.lost import lose_commits
 
 
 def second_of(query: sn.Query) -> int:
@@ -50,13 +53,12 @@ def test_a_batch_whose_commit_is_lost_is_done_again_with_the_same_rows(source, t
     source.add(rows(1, 2))
     first = windowed(source).query("update", checkpoint=tmp_path).run()
     first.stop()
-    newest = max((tmp_path / "commits").iterdir(), key=lambda p: int(p.name))
-    newest.unlink()
+    lost = lose_commits(tmp_path)
     source.add(rows(3))
     again = windowed(source).query("update", checkpoint=tmp_path)
     done = again.step()
     assert done is not None
-    assert (done.batch_id, done.num_input_rows) == (int(newest.name), 2 if newest.name == "0" else 0)
+    assert (done.batch_id, done.num_input_rows) == (lost, 2 if lost == 0 else 0)
     again.run()
     assert again.result["n"].tolist() == [3]
 
@@ -109,27 +111,66 @@ def test_a_filter_may_change(source, tmp_path):
     assert len(kept.run().result) == 0
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "append", "swap"])
-@pytest.mark.parametrize("name", ["metadata", "offsets/1", "commits/1", "state/0/1.delta"])
-def test_a_damaged_file_is_named(source, tmp_path, name, damage):
+@pytest.mark.parametrize("damage", ["flip", "truncate", "append", "shift"])
+def test_a_damaged_file_is_named(source, tmp_path, damage):
+    source.add(rows(1))
+    windowed(source).query("update", checkpoint=tmp_path).run().stop()
+    content = (tmp_path / "metadata").read_bytes()
+    damaged = {
+        "flip": content[:-1] + bytes([content[-1] ^ 1]),
+        "truncate": content[:-3],
+        "append": content + b"x",
+        "shift": content[1:],
+    }
+    (tmp_path / "metadata").write_bytes(damaged[damage])
+    with pytest.raises(sn.CheckpointError, match="metadata is damaged"):
+        windowed(source).query("update", checkpoint=tmp_path)
+
+
+def records(folder) -> list[Record]:
+    with LogReader(folder / "log" / "0") as reader:
+        return reader.records()
+
+
+def test_a_damaged_record_of_the_log_is_named(source, tmp_path):
     for second in (1, 2, 3):
         source.add(rows(second))
     windowed(source).query("update", checkpoint=tmp_path, no_data_batches=False).run().stop()
-    for newer in ("commits/2", "offsets/2", "state/0/2.delta"):
-        (tmp_path / newer).unlink()
-    file = tmp_path / name
-    content = file.read_bytes()
-    sibling = file.with_name(file.name.replace("1", "0"))
-    file.write_bytes(
-        {
-            "flip": content[:-1] + bytes([content[-1] ^ 1]),
-            "truncate": content[:-3],
-            "append": content + b"x",
-            "swap": sibling.read_bytes() if sibling != file else content[1:],
-        }[damage]
-    )
-    with pytest.raises(sn.CheckpointError, match="damaged"):
-        windowed(source).query("update", checkpoint=tmp_path)
+    log, content = tmp_path / "log" / "0", (tmp_path / "log" / "0").read_bytes()
+    early = [record for record in records(tmp_path) if record.batch < 2]
+    assert {record.kind for record in early} == {Kind.BASE, Kind.BEGIN, Kind.CHANGES, Kind.COMMIT}
+    for record in early:
+        for place in (record.start, record.start + 20, record.end - 1):
+            log.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            with pytest.raises(sn.CheckpointError, match="log/0 is damaged"):
+                windowed(source).query("update", checkpoint=tmp_path)
+
+
+def test_what_a_power_cut_tore_off_the_log_is_done_again(source, tmp_path):
+    for second in (1, 2, 3):
+        source.add(rows(second))
+    windowed(source).query("update", checkpoint=tmp_path / "a", no_data_batches=False).run().stop()
+    start = next(record.start for record in records(tmp_path / "a") if record.batch == 2)
+    whole = (tmp_path / "a" / "log" / "0").stat().st_size
+    for size in (start, start + 1, start + 40, (start + whole) // 2, whole - 1):
+        shutil.copytree(tmp_path / "a", tmp_path / str(size))
+        os.truncate(tmp_path / str(size) / "log" / "0", size)
+        again = windowed(source).query("update", checkpoint=tmp_path / str(size), no_data_batches=False)
+        assert [p.batch_id for p in again.run().progress] == [2]
+        assert again.state["n"].tolist() == [3]
+        again.stop()
+
+
+def test_the_disk_is_waited_for_once_a_batch(source, tmp_path, monkeypatch):
+    waits: list[int] = []
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, waits.append)
+    for second in range(20):
+        source.add(rows(second))
+    query = windowed(source).query("update", checkpoint=tmp_path, no_data_batches=False)
+    waits.clear()
+    query.run()
+    assert (len(query.progress), len(waits)) == (20, 21)
 
 
 def test_a_missing_file_is_named(source, tmp_path):
@@ -196,6 +237,10 @@ def test_old_logs_and_state_are_pruned(source, tmp_path):
     for second in range(250):
         source.add([{"at": f"2026-01-01 00:{second // 60:02d}:{second % 60:02d}", "key": "a", "value": 1}])
     query.run()
-    assert len(list((tmp_path / "commits").iterdir())) <= 202
+    assert {path.name for path in (tmp_path / "log").iterdir()} == {"1", "2"}
+    assert len(list((tmp_path / "state" / "0").iterdir())) <= 3
     query.stop()
-    assert Checkpoint(tmp_path)._store.numbers("commits")[-1] == 249
+    assert list(sn.recover(tmp_path).batches["batch_id"]) == [*range(100, 250)]
+    again = windowed(source).query("update", checkpoint=tmp_path, no_data_batches=False)
+    assert again.state["n"].sum() == query.state["n"].sum()
+    assert again.run().progress == []

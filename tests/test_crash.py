@@ -53,7 +53,7 @@ def test_exactly_once_is_decided_at_the_sink(query, at, told):
     assert crash[TOGETHER].held == crash[TOGETHER].expected == 18
 
 
-@pytest.mark.parametrize("at", ["before plan", "before state", "between statements", "commits.opened", "epoch.written"])
+@pytest.mark.parametrize("at", ["before plan", "before state", "between statements", "commits.begun", "epoch.written"])
 def test_rows_and_batch_id_together_survive_every_moment(query, at):
     outcome = sn.crash(query, batch=1, at=at)[TOGETHER]
     assert outcome.verdict == "exact"
@@ -88,7 +88,7 @@ def test_the_fullest_batch_is_the_one_that_dies(query):
 
 
 def test_a_batch_that_does_not_get_there_did_not_crash(query):
-    assert sn.crash(query, batch=1, at="state.renamed")[APPEND].verdict == "exact, did not crash"
+    assert sn.crash(query, batch=1, at="state.done")[APPEND].verdict == "exact, did not crash"
 
 
 # -- a function of the user's own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,10 @@ import pytest
 import streamnb as sn
 from streamnb import checkpoint as checkpoints
 from streamnb import points, retention, state_files
+from streamnb.batch_log import Kind
 from streamnb.durable import Store
 from streamnb.errors import CheckpointMismatchError
+from streamnb.log_file import LogReader
 from streamnb.state import StateTable
 
 SCHEMA = {"at": "datetime", "key": "string", "value": "int64"}
@@ -140,9 +143,12 @@ def test_recovering_reads_the_disk(source: sn.MemorySource, tmp_path: Path) -> N
     query = windowed(events(source)).query("update", checkpoint=tmp_path)
     source.add(rows(1))
     query.run()
-    file = tmp_path / "state" / "0" / "0.delta"
-    file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(sn.CheckpointError, match=r"0.delta is damaged"):
+    file = tmp_path / "log" / "0"
+    with LogReader(file) as reader:
+        (changes,) = [record for record in reader.records() if record.kind == Kind.CHANGES]
+    content = file.read_bytes()
+    file.write_bytes(content[: changes.end - 1] + b"?" + content[changes.end :])
+    with pytest.raises(sn.CheckpointError, match=r"log/0 is damaged at batch 0"):
         query.recover()
 
 
@@ -329,8 +335,8 @@ def test_other_sources_are_refused(source: sn.MemorySource, tmp_path: Path, othe
 @pytest.mark.parametrize(("format", "age"), [(1, "an older"), (99, "a newer")])
 def test_another_format_is_refused(source: sn.MemorySource, tmp_path: Path, format: int, age: str) -> None:
     sn.stream(source).query(checkpoint=tmp_path).stop()
-    log = checkpoints.Log(Store(tmp_path))
-    log.write("metadata", log.read("metadata") | {"format": format})
+    store = Store(tmp_path)
+    store.write("metadata", json.dumps(json.loads(store.read("metadata")) | {"format": format}).encode())
     with pytest.raises(sn.CheckpointError, match=rf"has format {format}, of {age} streamnb"):
         sn.stream(source).query(checkpoint=tmp_path)
 
@@ -356,7 +362,8 @@ def test_snapshots_in_the_background_stand_for_what_is_pruned(
         written(query)
     names = [path.name for path in (tmp_path / "state" / "0").iterdir()]
     assert any(name.endswith("snapshot") for name in names)
-    assert len(names) < 40
+    assert len(names) < 10
+    assert len(list((tmp_path / "log").iterdir())) == 2
     query.rewind(to=55)
     query.stop()
     again = sn.stream(source).group_by("key").agg(n=sn.count()).query("update", checkpoint=tmp_path).run()
@@ -388,18 +395,26 @@ def test_a_snapshot_that_is_cut_short_does_no_harm(
     assert windowed(events(source)).query("update", checkpoint=tmp_path).state["total"].item() == 15
 
 
-def test_a_delta_that_is_missing_is_named(source: sn.MemorySource, tmp_path: Path) -> None:
+def test_a_log_that_is_missing_is_named(
+    source: sn.MemorySource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "RETAIN", 3)
+    monkeypatch.setattr(state_files.StateFiles, "stands", lambda *_: False)
     query = windowed(events(source)).query("update", checkpoint=tmp_path)
-    for n in range(4):
+    for n in range(8):
         source.add(rows(n))
         query.step()
     query.stop()
-    (tmp_path / "state" / "0" / "1.delta").unlink()
-    with pytest.raises(sn.CheckpointError, match=r"1.delta is missing"):
+    assert sorted(path.name for path in (tmp_path / "log").iterdir()) == ["0", "1", "2"]
+    (tmp_path / "log" / "1").unlink()
+    with pytest.raises(sn.CheckpointError, match=r"log/1 is missing"):
+        windowed(events(source)).query("update", checkpoint=tmp_path)
+    shutil.rmtree(tmp_path / "log")
+    with pytest.raises(sn.CheckpointError, match=r"log is missing"):
         windowed(events(source)).query("update", checkpoint=tmp_path)
 
 
-@pytest.mark.parametrize("at", ["rewind.done", "rewind.synced"])
+@pytest.mark.parametrize("at", ["rewind.done", "rewind.begun"])
 def test_rewinding_that_is_cut_short_is_finished_or_has_not_begun(
     source: sn.MemorySource, tmp_path: Path, at: str
 ) -> None:
@@ -427,8 +442,7 @@ def test_a_zombie_whose_lock_was_deleted_is_told(source: sn.MemorySource, tmp_pa
     zombie = windowed(events(source)).query("update", checkpoint=tmp_path / "a")
     (tmp_path / "a" / "LOCK").unlink()
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    log = checkpoints.Log(Store(tmp_path / "b"))
-    log.write("epoch", {"epoch": 1})
+    Store(tmp_path / "b").write("epoch", json.dumps({"epoch": 1}).encode())
     source.add(rows(1))
     with pytest.raises(sn.CheckpointError, match=r"run 1 of this query has taken .* over, and this is run 0; stop it"):
         zombie.step()

@@ -11,9 +11,11 @@ from typing import Any, Self
 import pandas as pd
 import polars as pl
 
+from streamnb.batch_log import Log
 from streamnb.crashing import child
 from streamnb.crashing.dying import Crashed, Made, dying, hearing, like, made, point_of
 from streamnb.crashing.strategies import STRATEGIES, Rows, Strategy, Trying, Write, yours
+from streamnb.durable import Store
 from streamnb.errors import PlanError, one_of
 from streamnb.frame import StreamFrame
 from streamnb.query import Query
@@ -102,8 +104,7 @@ class _Trial:
     def look(self, when: str) -> Rows:
         held = self._setting.sink(self.folder / "sink.db", self.strategy).held(self._columns)
         self._seen = held if when == "crash" else self._seen
-        logs = {log: _newest(self.folder / "checkpoint" / log) for log in ("offsets", "commits", "state")}
-        self._logs.append({"after": when, **logs, "sink rows": held.total()})
+        self._logs.append({"after": when, **_newest(self.folder / "checkpoint"), "sink rows": held.total()})
         return held
 
     def restart(self, batch: int) -> Outcome:
@@ -128,10 +129,11 @@ class _Trial:
         )
 
 
-def _newest(log: Path) -> int | None:
-    """Return the newest batch of a log."""
-    numbers = [int(path.name.partition(".")[0]) for path in log.rglob("[0-9]*") if path.is_file()]
-    return max(numbers, default=None)
+def _newest(checkpoint: Path) -> dict[str, int | None]:
+    """Return the newest batch that was begun, the newest that is done, and the newest whose state is written."""
+    log = Log(Store(checkpoint)).load()
+    told = {"offsets": log.begun, "commits": log.done, "state": log.with_changes}
+    return {what: max(batches, default=None) for what, batches in told.items()}
 
 
 class Crash:

@@ -21,7 +21,7 @@ def plain(sink: str, rows: pl.DataFrame) -> pl.DataFrame:
     Times are ISO text (with a zone: in UTC, so that text sorts as time), durations are seconds, decimals are exact
     text, lists and structs are JSON. A column of Python objects is a QueryError.
     """
-    return rows.with_columns([_column(sink, column) for column in rows])
+    return pl.DataFrame([_column(sink, column) for column in rows])
 
 
 def _column(sink: str, column: pl.Series) -> pl.Series:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
+import weakref
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import suppress
+from pathlib import Path
 
 import polars as pl
 
@@ -36,8 +39,9 @@ class SQLite(Transactional):
 
     The table is made if it is not there; one that is there needs a unique index on the key. Times are written as ISO
     text (with a zone: in UTC), durations as seconds, decimals as text, lists and structs as JSON. NaN is null to
-    SQLite; in a key it is refused, and so is a number of more than 64 bits. While others hold the file, a batch waits
-    for ``timeout``.
+    SQLite; in a key it is refused, and so is a number of more than 64 bits. While others write to the file, a batch
+    waits for ``timeout``; those who read it are not in the way. Until the query is stopped the file is open in
+    write-ahead mode: to copy it before, copy its ``-wal`` too.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class SQLite(Transactional):
     ) -> None:
         self._seconds = duration(timeout, "SQLite") / SECOND
         self._path, self._target = os.fspath(path), Target.of("SQLite", table, key, version)
+        self._open: _Open | None = None
+        self._lock = threading.Lock()
 
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self.check(mode)
@@ -68,14 +74,27 @@ class SQLite(Transactional):
         return True
 
     def _transact(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
-        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=_ATTEMPT)) as db:
-            db.execute("BEGIN IMMEDIATE")
+        with self._lock:
+            if self._open is None or not self._open.is_at(self._path):
+                self._open = _Open(self._path)
+            db = self._open.db
             try:
+                db.execute("BEGIN IMMEDIATE")
                 self._write(db, batch_id, rows, mode)
+                db.execute("COMMIT")
             except BaseException:
-                db.execute("ROLLBACK")
+                self._let_go()
                 raise
-            db.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file until the next batch; one that was in another mode before is so again."""
+        with self._lock:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        is_open, self._open = self._open, None
+        if is_open is not None:
+            is_open.close()
 
     def _write(self, db: sqlite3.Connection, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         db.execute(_CREATE)
@@ -83,7 +102,8 @@ class SQLite(Transactional):
         mine = digest(rows)
         if self._ledger.judge(found, batch_id, mine) is Verdict.SKIP:
             return
-        values = plain("SQLite", self._target.newest(rows))
+        self._target.find(rows.columns)
+        values = plain("SQLite", rows if self._target.version is None else self._target.newest(rows))
         self._refuse_what_does_not_fit(values)
         self._prepare(db, values)
         if mode == "complete":
@@ -108,17 +128,23 @@ class SQLite(Transactional):
             )
 
     def _merge(self, db: sqlite3.Connection, rows: pl.DataFrame) -> None:
+        key = self._target.key
+        if any(rows[name].null_count() for name in key):
+            is_null = rows.select(pl.any_horizontal(pl.col(name).is_null() for name in key)).to_series()
+            self._merge_nulls(db, self._target.newest(rows.filter(is_null)))
+            rows = rows.filter(~is_null)
+        db.executemany(self._target.upsert(rows.columns), rows.rows())
+
+    def _merge_nulls(self, db: sqlite3.Connection, rows: pl.DataFrame) -> None:
+        """Merge rows in whose key is a null, which is unlike any other to an index."""
         names, table = ", ".join(map(quoted, rows.columns)), quoted(self._target.table)
-        into = f"{table} ({names})"
-        if self._target.key:
-            db.execute(f"CREATE TEMP TABLE {STAGE} AS SELECT {names} FROM {table} WHERE 0")  # noqa: S608  names are quoted
-            into = STAGE
-        db.executemany(f"INSERT INTO {into} VALUES ({', '.join('?' * rows.width)})", rows.iter_rows())  # noqa: S608  names are quoted
-        if self._target.key:
-            update = self._target.update(rows.columns, "IS")
-            if update is not None:
-                db.execute(update)
-            db.execute(self._target.insert(rows.columns, "IS"))
+        db.execute(f"CREATE TEMP TABLE {STAGE} AS SELECT {names} FROM {table} WHERE 0")  # noqa: S608  names are quoted
+        db.executemany(f"INSERT INTO {STAGE} VALUES ({', '.join('?' * rows.width)})", rows.rows())  # noqa: S608  names are quoted
+        update = self._target.update(rows.columns, "IS")
+        if update is not None:
+            db.execute(update)
+        db.execute(self._target.insert(rows.columns, "IS"))
+        db.execute(f"DROP TABLE {STAGE}")
 
     def _refuse_what_does_not_fit(self, rows: pl.DataFrame) -> None:
         for column in rows:
@@ -130,6 +156,36 @@ class SQLite(Transactional):
                 raise QueryError(
                     f"SQLite: the key {column.name!r} holds NaN, which SQLite takes for null; fill it or drop it."
                 )
+
+
+class _Open:
+    """An open file. A commit waits for the disk once, and what it has then outlives a power cut."""
+
+    def __init__(self, path: str) -> None:
+        self.db = sqlite3.connect(path, isolation_level=None, timeout=_ATTEMPT, check_same_thread=False)
+        self._let_go = weakref.finalize(self, self.db.close)
+        self._file = _file(path)
+        (self._mode,) = self.db.execute("PRAGMA journal_mode").fetchone()
+        with suppress(sqlite3.OperationalError):  # somebody reads it just now
+            self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = EXTRA")
+
+    def is_at(self, path: str) -> bool:
+        """Return False once the file was moved or replaced."""
+        return _file(path) == self._file
+
+    def close(self) -> None:
+        if self._mode != "wal" and not self.db.in_transaction:
+            with suppress(sqlite3.Error):  # somebody else has it open
+                self.db.execute(f"PRAGMA journal_mode = {self._mode}")
+        self._let_go()
+
+
+def _file(path: str) -> tuple[int, int] | None:
+    with suppress(FileNotFoundError):
+        about = Path(path).stat()
+        return about.st_dev, about.st_ino
+    return None
 
 
 def _unique(db: sqlite3.Connection, table: str) -> list[set[str]]:

@@ -42,13 +42,17 @@ class Target:
 
     def newest(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return one row a key: the one of the highest version, the last one among equals."""
-        for name in (*self.key, *filter(None, [self.version])):
-            if name not in rows.columns:
-                raise column_not_found(self.sink, name, rows.columns)
+        self.find(rows.columns)
         if not self.key:
             return rows
         ordered = rows if self.version is None else rows.sort(self.version, maintain_order=True)
         return ordered.unique(self.key, keep="last", maintain_order=True)
+
+    def find(self, columns: Sequence[str]) -> None:
+        """Refuse rows without the columns of the key or the version."""
+        for name in (*self.key, *filter(None, [self.version])):
+            if name not in columns:
+                raise column_not_found(self.sink, name, columns)
 
     def compare(self, there: Iterable[str], columns: Iterable[str]) -> None:
         """Refuse a table that lacks columns of the rows."""
@@ -77,15 +81,27 @@ class Target:
             return into
         return f"{into} WHERE NOT EXISTS (SELECT 1 FROM {quoted(self.table)} WHERE {self._match(same)})"  # noqa: S608  names are quoted
 
+    def upsert(self, columns: Sequence[str]) -> str:
+        """Return the statement that takes one row: it is added, or replaces that of its key. No key may be null."""
+        names, marks = ", ".join(map(quoted, columns)), ", ".join("?" * len(columns))
+        into = f"INSERT INTO {quoted(self.table)} ({names}) VALUES ({marks})"  # noqa: S608  names are quoted
+        if not self.key:
+            return into
+        values = ", ".join(f"{quoted(n)} = excluded.{quoted(n)}" for n in columns if n not in self.key)
+        newer = self._newer("excluded").replace(" AND", " WHERE", 1)
+        return f"{into} ON CONFLICT ({', '.join(map(quoted, self.key))}) DO " + (
+            f"UPDATE SET {values}{newer}" if values else "NOTHING"
+        )
+
     def _match(self, same: str) -> str:
         table = quoted(self.table)
         return " AND ".join(f"{table}.{quoted(name)} {same} s.{quoted(name)}" for name in self.key)
 
-    def _newer(self) -> str:
+    def _newer(self, new: str = "s") -> str:
         if self.version is None:
             return ""
         there = f"{quoted(self.table)}.{quoted(self.version)}"
-        return f" AND ({there} IS NULL OR s.{quoted(self.version)} >= {there})"
+        return f" AND ({there} IS NULL OR {new}.{quoted(self.version)} >= {there})"
 
 
 def quoted(name: str) -> str:

@@ -12,6 +12,7 @@ import streamnb as sn
 from tests.cases.compare import Step, iso, plain
 from tests.cases.table import Table
 from tests.cases.translate import sources_of, translate
+from tests.lost import lose_commits
 
 _OPTIONS = {
     "no_data_micro_batches": "no_data_batches",
@@ -111,9 +112,8 @@ class Play:
 
     def _restart(self, how: Mapping[str, Any]) -> None:
         self.close()
-        commits = sorted((self.folder / "checkpoint" / "commits").iterdir(), key=lambda path: int(path.stem))
-        for path in commits[len(commits) - how.get("lost_commits", 0) :]:
-            path.unlink()
+        if lost := how.get("lost_commits", 0):
+            lose_commits(self.folder / "checkpoint", lost)
         self.options |= _options(how.get("conf", {}))
         self.clock.advance(f"{how.get('advance_ms', 0)} ms")
         self.open(how.get("query", self.tree))

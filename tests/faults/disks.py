@@ -71,10 +71,11 @@ def _texts(rows: pl.DataFrame) -> list[tuple[Any, ...]]:
 class Operation(NamedTuple):
     """One call of the file system: paths below the checkpoint, and what was written."""
 
-    kind: Literal["create", "data", "fsync", "rename", "remove", "mkdir", "sync"]
+    kind: Literal["create", "data", "append", "fsync", "cut", "rename", "remove", "mkdir", "sync"]
     path: str
     other: str = ""
     content: bytes = b""
+    at: int = 0
 
 
 class Recorder(Disk):
@@ -87,9 +88,9 @@ class Recorder(Disk):
         self._root, self._table, self._without = root, table, without
         self.done: list[tuple[Operation, Held]] = []
 
-    def _note(self, kind: Any, path: Path, other: str = "", content: bytes = b"") -> None:
+    def _note(self, kind: Any, path: Path, other: str = "", content: bytes = b"", at: int = 0) -> None:
         if kind != self._without and path.is_relative_to(self._root):
-            operation = Operation(kind, path.relative_to(self._root).as_posix(), other, content)
+            operation = Operation(kind, path.relative_to(self._root).as_posix(), other, content, at)
             self.done.append((operation, self._table.held))
 
     def write(self, path: Path, content: bytes, point: str) -> None:
@@ -97,6 +98,18 @@ class Recorder(Disk):
         self._note("create", path)
         self._note("data", path, content=content)
         self._note("fsync", path)
+
+    def append(self, file: int, path: Path, content: bytes, at: int) -> None:
+        super().append(file, path, content, at)
+        self._note("append", path, content=content, at=at)
+
+    def flush(self, file: int, path: Path) -> None:
+        super().flush(file, path)
+        self._note("fsync", path)
+
+    def cut(self, file: int, path: Path, size: int) -> None:
+        super().cut(file, path, size)
+        self._note("cut", path, at=size)
 
     def rename(self, old: Path, new: Path) -> None:
         super().rename(old, new)
@@ -137,6 +150,20 @@ class Failing(Disk):
         self._fails(f"write {path.name}")
         super().write(path, content, point)
         self._fails(f"fsync {path.name}")
+
+    def append(self, file: int, path: Path, content: bytes, at: int) -> None:
+        self._fails(f"append {path.name}")
+        super().append(file, path, content[: len(content) // 2], at)
+        self._fails(f"write {path.name}")
+        super().append(file, path, content, at)
+
+    def flush(self, file: int, path: Path) -> None:
+        self._fails(f"flush {path.name}")
+        super().flush(file, path)
+
+    def cut(self, file: int, path: Path, size: int) -> None:
+        self._fails(f"cut {path.name}")
+        super().cut(file, path, size)
 
     def rename(self, old: Path, new: Path) -> None:
         self._fails(f"rename {new.name}")

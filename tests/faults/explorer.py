@@ -26,13 +26,39 @@ Image = Mapping[str, bytes | None]
 @dataclass
 class _File:
     content: bytes = b""
-    synced: bool = False
+    kept: int = 0
+    added: list[int] = field(default_factory=list)
+    """How much of it is on the disk, and where each piece behind that begins."""
+
+    def write(self, content: bytes, at: int) -> None:
+        self.added.append(at)
+        self.content = self.content[:at].ljust(at, bytes(1)) + content
+
+    def sync(self) -> None:
+        self.kept, self.added = len(self.content), []
+
+    def cut(self, size: int) -> None:
+        self.content = self.content[:size]
+        self.sync()
 
     def versions(self) -> list[bytes]:
-        """Return what a reader may find after a power cut."""
-        if self.synced or not self.content:
+        """Return what a reader may find after a power cut: each piece that may be missing, in any order, or torn."""
+        kept, rest = self.content[: self.kept], self.content[self.kept :]
+        if not rest:
             return [self.content]
-        return [self.content, b"", self.content[: len(self.content) // 2], bytes(len(self.content))]
+        half = len(rest) // 2
+        torn = [
+            rest,
+            b"",
+            rest[:half],
+            bytes(len(rest)),
+            bytes(half) + rest[half:],
+            rest[:half] + bytes(len(rest) - half),
+        ]
+        ends = [*(at - self.kept for at in self.added[1:]), len(rest)]
+        for start, end in itertools.pairwise([0, *ends]):
+            torn += [rest[:start], rest[:start] + bytes(end - start) + rest[end:]]
+        return [kept + version for version in dict.fromkeys(torn)]
 
 
 @dataclass(frozen=True)
@@ -53,13 +79,15 @@ class Model:
     now: dict[str, _File | str] = field(default_factory=dict)
 
     def do(self, operation: Operation) -> None:
-        kind, path, other, content = operation
+        kind, path, other, content, at = operation
         if kind == "sync":
             self._sync(path)
-        elif kind in {"data", "fsync"}:
-            file = self.now[path]
-            assert isinstance(file, _File)
-            file.content, file.synced = content or file.content, kind == "fsync"
+        elif isinstance(file := self.now.get(path), _File) and kind in {"data", "append"}:
+            file.write(content, at)
+        elif isinstance(file, _File) and kind == "fsync":
+            file.sync()
+        elif isinstance(file, _File) and kind == "cut":
+            file.cut(at)
         else:
             new: dict[str, _Naming] = {
                 "create": _Naming(path, _File()),
@@ -160,7 +188,7 @@ def recorded(name: str, seed: int, without: str) -> list[tuple[Operation, Held]]
     with scratch() as folder:
         table, root = Table(key=PROGRAMS[name].key), Path(folder, "checkpoint")
         disk = Recorder(root, table, without)
-        for path in ("offsets", "commits", "state"):
+        for path in ("log", "state", "dead_letters"):
             (root / path).mkdir(parents=True)
             disk._note("mkdir", root / path)
         disk.sync(root)

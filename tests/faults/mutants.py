@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from streamnb import durable
-from streamnb.checkpoint import Checkpoint, Recovered
+from streamnb.batch_log import Recovered
+from streamnb.checkpoint import Checkpoint
 from streamnb.durable import Disk
 from streamnb.query import Query
 from streamnb.sinks import sqlite

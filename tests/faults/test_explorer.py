@@ -9,7 +9,8 @@ from tests.faults.explorer import explore
 
 def test_whatever_a_power_cut_leaves_behind_is_exact():
     found = explore("window append")
-    assert found.prefixes > 80
+    assert found.prefixes > 40
+    assert found.tried > 120
     assert found.outcomes == {"exact": found.tried}, found.silent
 
 

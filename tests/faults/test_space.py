@@ -9,9 +9,9 @@ from tests.lacking import give_up
 
 
 def test_a_disk_may_fail_anywhere():
-    found = fail_everywhere("window append", 3, every=3)
+    found = fail_everywhere("window append", 3, every=2)
     assert found.tried > 25
-    assert set(found.calls) >= {"open", "write", "fsync", "rename", "sync"}
+    assert set(found.calls) >= {"open", "write", "fsync", "rename", "sync", "append", "flush"}
     assert found.silent == []
 
 

@@ -26,7 +26,7 @@ from tests.servers.start import START
 from tests.sinks.kinds import ALL, KINDS, LEAST_ONCE
 from tests.sinks.life import Life, expected, run
 
-POINTS = ("sink.begin", "sink.rows", "sink.ledger", "sink.end", "commits.renamed", "batch.end", None)
+POINTS = ("sink.begin", "sink.rows", "sink.ledger", "sink.end", "commits.done", "batch.end", None)
 """None is a random time."""
 KILLS_A_ROUND, PATIENCE = 5, 120.0
 _PROCESSES = multiprocessing.get_context("forkserver")

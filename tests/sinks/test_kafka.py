@@ -14,6 +14,7 @@ import pytest
 
 import streamnb as sn
 from streamnb.errors import LibraryMissingError
+from tests.lost import lose_commits
 from tests.servers.kafka_mock import PRODUCE
 from tests.servers.process import free_port
 
@@ -88,7 +89,7 @@ def test_a_killed_batch_comes_again_with_the_same_ids(topic, tmp_path):
     for _ in range(2):
         sink = sn.sinks.Kafka("t", topic.bootstrap)
         sn.stream(source).query(sink=sink, checkpoint=tmp_path).run().stop()
-        (tmp_path / "commits" / "0").unlink()
+        lose_commits(tmp_path)
     assert len(set(ids(messages(topic, 4)))) == 2
 
 
