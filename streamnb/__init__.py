@@ -86,6 +86,7 @@ from streamnb.views.inspectors import (
     why,
     windows,
 )
+from streamnb.views.reports import bars, flags, line, table
 from streamnb.what_if import what_if
 from streamnb.windows import window
 
@@ -147,6 +148,7 @@ __all__ = [
     "ValueState",
     "add",
     "approx_count_distinct",
+    "bars",
     "batches",
     "between",
     "chaos",
@@ -162,6 +164,7 @@ __all__ = [
     "data",
     "doctor",
     "first",
+    "flags",
     "forecast",
     "from_files",
     "from_generator",
@@ -180,6 +183,7 @@ __all__ = [
     "joins",
     "last",
     "late",
+    "line",
     "lit",
     "max",
     "max_by",
@@ -209,6 +213,7 @@ __all__ = [
     "stream",
     "suggest_watermark",
     "sum",
+    "table",
     "var",
     "what_if",
     "when",

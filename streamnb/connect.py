@@ -99,10 +99,11 @@ class Sink(Protocol):
     ``rows`` is pandas. ``mode`` is the output mode: ``"append"`` new rows, ``"update"`` new versions of rows,
     ``"complete"`` the whole table. A sink that also has ``write_polars`` gets that called instead, without a copy.
 
-    It may have ``check(mode)``, to refuse a mode with a PlanError before anything runs, and ``open(query, epoch)``, to
-    hear for which query and which of its runs the batches are: what a ledger needs; and ``close()``, to let go of what
-    it holds when that query is stopped. A StreamnbError that it raises ends the query; after any other error the batch
-    is given again. Long waits go through ``streamnb.patience``.
+    It may have ``check(mode)`` and ``fits(schema)``, to refuse a mode or columns with a PlanError before anything runs,
+    ``open(query, epoch)``, to hear for which query and which of its runs the batches are: what a ledger needs,
+    ``attach(query)``, to get the query itself, and ``close()``, to let go of what it holds when that query is stopped.
+    A StreamnbError that it raises ends the query; after any other error the batch is given again. Long waits go through
+    ``streamnb.patience``.
     """
 
     def write(self, batch_id: int, rows: pd.DataFrame, mode: str) -> None: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -49,6 +49,16 @@ class Delivery:
         """Tell a sink that no batch follows."""
         if self._sink is not None and hasattr(self._sink, "close"):
             self._sink.close()
+
+    def fits(self, schema: pl.Schema) -> None:
+        """Let a sink that names columns refuse rows that lack them, before anything runs."""
+        if self._sink is not None and hasattr(self._sink, "fits"):
+            self._sink.fits(schema)
+
+    def attach(self, query: Any) -> None:
+        """Hand the query to a sink that shows it."""
+        if self._sink is not None and hasattr(self._sink, "attach"):
+            self._sink.attach(query)
 
     def write(self, batch_id: int, rows: pl.DataFrame) -> None:
         """Give out the rows of a batch; what the sink raises in the end is a QueryError that names it."""

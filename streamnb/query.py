@@ -76,6 +76,7 @@ class Query(Playing):
         self._graph = Graph(self._optimized, Opening(output_mode, self._watermark))
         self._inputs = Inputs([source for source, _ in self._graph.leaves])
         self._delivery = Delivery(sink, output_mode, sink_retries, self._wait)
+        self._delivery.fits(self._optimized.schema)
         self._memory = self._delivery.memory
         tables = [(s.node.verb, table) for s in self._graph.streams for table in s.step.tables]
         self._tables = [table for _, table in tables]
@@ -100,6 +101,7 @@ class Query(Playing):
         self._ledgers, self._recalled = {}, None
         self.outline: Outline = outline(self._optimized, self.name, output_mode)
         self._replaces(registry.register(self))
+        self._delivery.attach(self)
 
     # -- running
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from streamnb.views.cell import running_cell as _running_cell
 from streamnb.views.dashboard import Dashboard
 from streamnb.views.doctor import Doctor
+from streamnb.views.follower import Follower
 from streamnb.views.joins import Joins
 from streamnb.views.late import Late
 from streamnb.views.metrics import Metrics
@@ -18,6 +19,7 @@ from streamnb.views.still import put
 
 if TYPE_CHECKING:
     from streamnb.progress import Playable
+    from streamnb.views.live_sink import LiveSink
     from streamnb.views.view import View
 
 VIEWS: tuple[type[View], ...] = (State, Late, Joins, Plan, Metrics, Doctor)
@@ -53,6 +55,24 @@ def show_poster(subject: Subject) -> None:
     poster = Poster(subject)
     _settle(poster, *cell)
     poster.show()
+
+
+def show_live(sink: LiveSink, *, again: bool) -> None:
+    """Display a live sink in the cell that runs, once a run; ``again`` is for one that has its query already."""
+    cell = _running_cell()
+    if cell is None or sink.query is None:
+        if again:
+            put({"text/plain": repr(sink)})
+        return
+    if sink.follower is not None and not again:
+        sink.follower.close()
+    if sink.follower is None or sink.follower.closed:
+        sink.follower = Follower(sink)
+    run, shown = _cells.get(cell[0], ("", []))
+    stands_here = run == cell[1] and sink.follower in shown
+    _settle(sink.follower, *cell)
+    if not stands_here:
+        sink.follower.show()
 
 
 def dashboard_of(query: Playable, names: tuple[str, ...] = ()) -> Dashboard:

@@ -118,6 +118,35 @@ def test_names_keys_and_values_that_are_markup_stay_text(open_notebook: Open, la
     assert notebook.errors == []
 
 
+REPORT = """
+import streamnb as sn
+rows = sn.data.landings(None, "2013-02-08").with_watermark("dep", "3 hours")
+hourly = rows.group_by(sn.window("dep", "1 hour"), "origin").agg(n=sn.count())
+live = hourly.query("update", sink=sn.bars("window_start", "n", by="origin"), name="live")
+over = hourly.query("update", sink=sn.line("window_start", "n", by="origin"), name="over")
+rows = hourly.query("update", sink=sn.table(limit=6), name="rows")
+flags = hourly.filter(sn.col("n") > 14).query("append", sink=sn.flags("origin"), name="flags")
+"""
+
+
+def test_a_live_sink_follows_its_query_in_both_themes(open_notebook: Open, lab: Lab):
+    steps = "for q in (live, over, rows, flags):\n    for _ in range(25): q.step()"
+    notebook = open_notebook(lab.write("report.ipynb", [REPORT, steps, "live.rewind(9)", "live.stop()"]))
+    notebook.run_cell(0)
+    finding(notebook, 0, "bars: no batch has given anything out yet")
+    notebook.run_cell(1)
+    finding(notebook, 0, "n by window_start and origin: 36 bars, 22 of them final")
+    finding(notebook, 0, "Given out so far: 36 rows")
+    for theme in ("Light", "Dark"):
+        notebook.set_theme(f"JupyterLab {theme}")
+        for number in range(4):
+            shown = notebook.cell(0).locator(".sn-dashboard").nth(number)
+            shown.screenshot(path=ARTIFACTS / f"report-{number}-{theme.lower()}.png")
+    notebook.run_cell(2)
+    finding(notebook, 0, "n by window_start and origin: 17 bars, 4 of them final")
+    assert notebook.errors == []
+
+
 def test_big_batches_are_sampled_and_nothing_grows(open_notebook: Open, lab: Lab):
     notebook = open_notebook(lab.write("soak.ipynb", ["import streamnb as sn", BUSY, COUNTED, "busy.stop()"]))
     notebook.run_cell(0)

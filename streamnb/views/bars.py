@@ -1,0 +1,78 @@
+"""bars: what a query gives out as bars, live."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import ClassVar
+
+import polars as pl
+
+from streamnb.time import MILLISECOND
+from streamnb.views.chart import Frame
+from streamnb.views.live_sink import LiveSink
+from streamnb.views.series import (
+    HEIGHT,
+    ROLES,
+    Dot,
+    Series,
+    behind,
+    counted,
+    ground,
+    refuse_words,
+    series_of,
+)
+from streamnb.views.shapes import Figure, Shape, Sheet, rect
+
+MOST_PLACES = 60
+
+
+class Bars(LiveSink):
+    """One bar a row: its place across, its height, its colour."""
+
+    verb: ClassVar[str] = "bars"
+
+    def __init__(self, x: str, y: str, by: str | None, title: str | None) -> None:
+        super().__init__(title)
+        self.x, self.y, self.by = x, y, by
+
+    def columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.x, self.by or self.x, self.y)))
+
+    def fits(self, schema: pl.Schema) -> None:
+        super().fits(schema)
+        refuse_words(self.verb, schema, self.x, self.y, names=True)
+
+    def draw(self, rows: pl.DataFrame) -> Sheet:
+        series = series_of(rows, self.x, self.y, self.by, MOST_PLACES, as_names=True)
+        title = self.title or f"{self.y} by {self.x}{'' if self.by is None else f' and {self.by}'}"
+        table = behind(rows, self.columns())
+        figure = Figure(f"{title}: {counted(rows, 'bar')}", HEIGHT, tuple(self._bars(series)), table)
+        return Sheet(f"{title}: {counted(rows, 'bar')}", (figure,), "", series.left_out)
+
+    def _bars(self, series: Series) -> list[Shape]:
+        if not series.dots:
+            return []
+        places = sorted({dot.x for dot in series.dots})
+        slot = self._slot(places, series)
+        shift = slot / 2 if self.x == "window_start" else 0.0
+        frame, shapes = ground(series, places[0] + shift, places[-1] + shift, self.x, pad=slot * 0.55)
+        return shapes + [_bar(dot, frame, slot, shift, max(len(series.names), 1)) for dot in series.dots]
+
+    def _slot(self, places: list[float], series: Series) -> float:
+        """Return the room of one place: a window's, else what lies between the two that are closest."""
+        window = None if self.query is None else self.query.outline.window
+        if window is not None and self.x == "window_start":
+            return window.slide / MILLISECOND
+        return min((b - a for a, b in pairwise(places)), default=60_000.0 if series.is_time else 1.0)
+
+
+def _bar(dot: Dot, frame: Frame, slot: float, shift: float, lines: int) -> Shape:
+    wide = (frame.x(slot) - frame.x(0)) * 0.84
+    each = max(wide / lines, 1.0)
+    left = frame.x(dot.x + shift) - wide / 2 + each * dot.series
+    top, bottom = sorted((frame.y(dot.y), frame.y(0)))
+    role = ROLES[dot.series]
+    looks = {"line": role, "stroke": 1.5} if dot.final is False else {"fill": role}
+    inner = max(each - 1.5, 1.0)
+    tip = dot.label + ("" if dot.final is None else ", final" if dot.final else ", provisional")
+    return rect(left, top, inner, bottom - top, tip=tip, group=str(dot.series), r=1.5, **looks)

@@ -1,0 +1,65 @@
+"""lines: what a query gives out as lines over time or another number, live."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import polars as pl
+
+from streamnb.views.chart import Frame
+from streamnb.views.live_sink import LiveSink
+from streamnb.views.series import HEIGHT, ROLES, Dot, Series, behind, counted, ground, refuse_words, series_of
+from streamnb.views.shapes import Figure, Shape, Sheet, dot, line
+
+MOST_PLACES = 400
+_DASHES = (None, "7 4", "2 3", "9 3 2 3", "4 2", "1 4")
+_MOST_MARKED = 150
+
+
+class Lines(LiveSink):
+    """One point a row, joined in the order of their places."""
+
+    verb: ClassVar[str] = "line"
+
+    def __init__(self, x: str, y: str, by: str | None, title: str | None) -> None:
+        super().__init__(title)
+        self.x, self.y, self.by = x, y, by
+
+    def columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.x, self.by or self.x, self.y)))
+
+    def fits(self, schema: pl.Schema) -> None:
+        super().fits(schema)
+        refuse_words(self.verb, schema, self.x, self.y, names=False)
+
+    def draw(self, rows: pl.DataFrame) -> Sheet:
+        series = series_of(rows, self.x, self.y, self.by, MOST_PLACES, as_names=False)
+        title = self.title or f"{self.y} over {self.x}{'' if self.by is None else f', by {self.by}'}"
+        said = f"{title}: {counted(rows, 'point')}"
+        figure = Figure(said, HEIGHT, tuple(_lines(series, self.x)), behind(rows, self.columns()))
+        return Sheet(said, (figure,), "", series.left_out)
+
+
+def _lines(series: Series, label: str) -> list[Shape]:
+    if not series.dots:
+        return []
+    places = [dot.x for dot in series.dots]
+    low, high = min(places), max(places)
+    frame, shapes = ground(series, low, high, label, pad=(high - low) * 0.02 or 1.0)
+    for number in range(max(len(series.names), 1)):
+        dots = sorted((d for d in series.dots if d.series == number), key=lambda d: d.x)
+        shapes += _line(dots, frame, number, marked=len(series.dots) <= _MOST_MARKED)
+    return shapes
+
+
+def _line(dots: list[Dot], frame: Frame, number: int, *, marked: bool) -> list[Shape]:
+    """Draw one line; where points are few each is marked, hollow while it is provisional."""
+    role, points = ROLES[number], [(frame.x(d.x), frame.y(d.y)) for d in dots]
+    shapes = [line(points, role, 2, _DASHES[number], group=str(number))] if len(points) > 1 else []
+    if not marked and len(points) > 1:
+        return shapes
+    for d, (x, y) in zip(dots, points, strict=True):
+        state = "" if d.final is None else ", final" if d.final else ", provisional"
+        fill = "ground" if d.final is False else role
+        shapes.append(dot(x, y, 3.6, fill, role, stroke=1.6, tip=d.label + state, group=str(number)))
+    return shapes
