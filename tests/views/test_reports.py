@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 import comm
 import nbformat
@@ -40,14 +40,14 @@ def give(query: sn.Query, clicks: sn.MemorySource, *rows: dict[str, Any]) -> Non
     query.run()
 
 
-def part(chart: Any) -> Any:
-    """Return the last part of what a chart draws."""
-    return chart.sheet().parts[-1]
+def last(sink: Any) -> Any:
+    """Return the figure or the table."""
+    return sink.sheet().parts[-1]
 
 
 def heights(sink: Any) -> list[tuple[str, bool]]:
     """Return what every bar says, and whether it is solid."""
-    shapes = part(sink).shapes
+    shapes = last(sink).shapes
     return [(shape["tip"], "fill" in shape) for shape in shapes if "tip" in shape]
 
 
@@ -57,7 +57,7 @@ def values(sink: Any) -> list[str]:
 
 def cells(sink: Any) -> list[tuple[str, ...]]:
     """Return the table behind a picture."""
-    return [row.cells for row in part(sink).table.rows]
+    return [row.cells for row in last(sink).table.rows]
 
 
 def test_in_update_mode_a_bar_follows_its_key_and_is_solid_once_it_is_final(clicks):
@@ -116,8 +116,7 @@ def test_a_rewound_query_takes_its_bars_with_it(clicks):
         clicks.add([row(minute)])
         while query.step() is not None:
             told[query.trace[-1].batch_id] = heights(chart)
-    last = query.trace[-1].batch_id
-    for batch in (last - 1, 2, 0):
+    for batch in (max(told) - 1, 2, 0):
         query.rewind(batch)
         assert heights(chart) == told[batch]
     query.run()
@@ -141,16 +140,15 @@ def test_every_batch_merged_by_itself_is_what_the_query_holds(clicks):
         clicks.add([row(number * 7 % 11, page) for page in "abc"[: 1 + number % 3]])
         query.step()
         chart.sheet()
-    shown = chart.rows(query.trace[-1].batch_id)
-    assert shown is not None
-    assert shown.drop("\0final").to_pandas().equals(query.result)
+    rows: Any = chart.rows(query.trace[-1].batch_id)
+    assert rows.drop("\0final").to_pandas().equals(query.result)
 
 
 def test_a_line_goes_along_its_places(clicks):
     chart = sn.line("at", "ms", "page", title="load time")
     query = sn.stream(clicks).query(sink=chart)
     give(query, clicks, row(3, ms=30), row(1, ms=10), row(2, ms=20), row(1, "b"))
-    lines = [shape for shape in part(chart).shapes if shape["kind"] == "line" and "group" in shape]
+    lines = [shape for shape in last(chart).shapes if shape["kind"] == "line" and "group" in shape]
     (line,) = lines
     across = [x for x, _ in line["points"]]
     assert (len(across), across) == (3, sorted(across))
@@ -162,7 +160,7 @@ def test_a_table_marks_what_the_last_batch_did(clicks):
     query = sn.stream(clicks).group_by("page").agg(n=sn.count()).query("update", sink=chart)
     give(query, clicks, row(1), row(1, "c"))
     give(query, clicks, row(1), row(1, "b"))
-    rows = part(chart).rows
+    rows = last(chart).rows
     assert [(row.cells, row.mark, row.was) for row in rows] == [
         (("a", "2"), "changed", ((1, "1"),)), (("c", "1"), "", ()), (("b", "1"), "new", ())
     ]  # fmt: skip
@@ -171,7 +169,7 @@ def test_a_table_marks_what_the_last_batch_did(clicks):
 def test_flags_stand_in_the_lane_of_their_value(clicks):
     chart = sn.flags("page")
     give(sn.stream(clicks).query(sink=chart), clicks, row(1), row(2, "b"), row(3))
-    shapes = part(chart).shapes
+    shapes = last(chart).shapes
     assert [shape["tip"] for shape in shapes if shape["kind"] == "area"] == [
         "at 09:01:00, page a, ms 1", "at 09:02:00, page b, ms 1", "at 09:03:00, page a, ms 1"
     ]  # fmt: skip
@@ -198,7 +196,7 @@ def test_many_places_and_many_names_are_cut_and_that_is_said(clicks):
     assert chart.sheet().lead == (
         "The last 60 of 300 places are drawn. 6 of 9 values of page are drawn; all stand in the table."
     )
-    assert part(chart).table.note == "The last 200 of 300 rows."
+    assert last(chart).table.note == "The last 200 of 300 rows."
 
 
 def test_words_of_the_data_are_text(clicks):
@@ -225,13 +223,15 @@ def test_columns_that_do_not_fit_are_refused_before_anything_runs(clicks, chart,
 
 def test_a_query_that_failed_is_said_above_the_picture(clicks):
     chart = sn.bars("page", "ms")
-    alone: Any = lambda rows: rows if len(rows) < 2 else 1 / 0  # noqa: E731
-    query = sn.stream(clicks).map_batches(alone, CLICKS).query(sink=chart)
+
+    def fails_on_two(rows: Any) -> Any:
+        return rows if len(rows) < 2 else 1 / 0
+
+    query = sn.stream(clicks).map_batches(fails_on_two, CLICKS).query(sink=chart)
     give(query, clicks, row(1))
     with pytest.raises(sn.QueryError):
         give(query, clicks, row(1), row(2))
-    parts: Any = chart.sheet().parts
-    words, figure = parts
+    words, figure = cast("Any", chart.sheet().parts)
     assert words.text.startswith("The query has failed: map_batches")
     assert len(figure.table.rows) == 1
 
@@ -274,10 +274,10 @@ def test_fifty_runs_of_a_cell_leave_nothing_behind(cells_run, clicks):
 def test_a_notebook_shows_it_where_the_query_is_opened_and_keeps_a_still():
     code = """
 import streamnb as sn
-pages = sn.MemorySource({"page": "string"})
-pages.add([{"page": "a"}, {"page": "b"}])
+pages = sn.MemorySource({"page": "string", "n": "int64"})
+pages.add([{"page": "a", "n": 1}, {"page": "b", "n": 2}])
 chart = sn.bars("page", "n")
-query = sn.stream(pages).group_by("page").agg(n=sn.count()).query("update", sink=chart)
+query = sn.stream(pages).query(sink=chart)
 query.run()
 chart
 """
