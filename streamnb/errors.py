@@ -34,6 +34,8 @@ CODES: dict[str, str] = {
     "SESSION_WITHOUT_KEY": "a session window needs another grouping key beside it",
     "SORT_WITHOUT_COMPLETE": "sort orders a complete table above an aggregation",
     "SOURCE_MISSING": "a query needs at least one streaming source",
+    "SPARK_JAR": "a format for which the Spark session has no jar",
+    "SPARK_SINK": "a sink of this kernel has no equal on Spark, or none in this output mode",
     "SPARK_SOURCE": "a source of this kernel has no equal on Spark, or the stream given for it does not fit",
     "SPARK_STATE_STORE": "transform_with_state needs RocksDB on Spark",
     "SPARK_TIME_ZONE": "the Spark session tells times in another zone than the query",

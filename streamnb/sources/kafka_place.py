@@ -30,10 +30,11 @@ def begin_of(start: Begin, edges: Edges, since: Callable[[int, Edges], dict[int,
         return {p: start.get(p, low) for p, (low, _) in edges.items()}
     if start in {"earliest", "latest"}:
         return {p: edge[start == "latest"] for p, edge in edges.items()}
-    return since(_milliseconds(start), edges)
+    return since(begin_ms(start), edges)
 
 
-def _milliseconds(start: str | dt.datetime) -> int:
+def begin_ms(start: str | dt.datetime) -> int:
+    """Return a time to begin at, in milliseconds since 1970."""
     try:
         at = dt.datetime.fromisoformat(start) if isinstance(start, str) else start
     except ValueError:

@@ -188,7 +188,7 @@ class Items(Code):
         inside = ", ".join(item.flat() for item in self.items)
         if not self.items:
             return [self.flat()]
-        if len(inside) <= width - 4 and self.opening == "(":
+        if len(inside) <= width - 4 and self.opening.endswith("("):
             return [self.opening, f"    {inside}", self.closing]
         return [self.opening, *_indented(self._one_a_line(width - 4)), self.closing]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import polars as pl
 
+from streamnb import display
 from streamnb.errors import QueryError
 from streamnb.ops.group_by import GroupBy
 from streamnb.ops.transform_with_state import TransformWithState
@@ -148,12 +149,8 @@ class Comparison:
             f"{self.name!r} and Spark differ in {len(wrong)} of {len(self.compared)} batches: {wrong}; see differences."
         )
 
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        tables = [self.batches] if self.same else [self.batches, self.differences]
-        shown = "".join(table.to_html(index=False, border=0, na_rep="") for table in tables)
-        return f"<p>{escape(repr(self))}</p>{shown}"
+    def _ipython_display_(self) -> None:
+        display.answer(self)
 
 
 def _line(batch: BatchCompared) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import polars as pl
 
 from streamnb.errors import PlanError
 from streamnb.expressions import Expression, as_expr, native, plain_column, window_time
+from streamnb.ops.apply_in_pandas_with_state import ApplyInPandasWithState
 from streamnb.ops.map_batches import MapBatches
 from streamnb.ops.transform_with_state import TransformWithState
-from streamnb.per_key import PerKey
 from streamnb.plan import Node
 from streamnb.spark import worker
 from streamnb.spark.expressions import Sql, Words
@@ -116,11 +116,19 @@ class Move:
         function = worker.MapBatches(node.function, worker.Rows(node.verb, node.inputs[0].schema, node.returns))
         return lambda parts: function(parts)  # noqa: PLW0108  Spark asks for a function
 
-    def hand_over(self, node: PerKey) -> None:
-        """Make sure that a function of the user's own can run."""
+    def per_key(self, node: ApplyInPandasWithState) -> Any:
+        """Return a function for ``applyInPandasWithState``."""
         check_pandas()
-        if isinstance(node, TransformWithState):
-            check_rocks(self.spark)
+        rows = worker.Rows(node.verb, node.inputs[0].schema, node.returns)
+        call = worker.ApplyInPandasWithState(node.function, rows, node.fields)
+        return lambda key, parts, state: call(key, parts, state)  # noqa: PLW0108
+
+    def processor(self, node: TransformWithState) -> Any:
+        """Return a processor for ``transformWithStateInPandas``."""
+        check_pandas()
+        check_rocks(self.spark)
+        initial = None if node.initial is None else worker.Rows(node.verb, node.initial.schema, pl.Schema())
+        return worker.Processor(node.processor, worker.Rows(node.verb, node.inputs[0].schema, node.returns), initial)
 
     def edge(self, flow: Flow, name: str) -> Any:
         """Return a column for a comparison that ends state; of a window's edge, one that Spark knows for event time."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import polars as pl
 
+from streamnb import display
 from streamnb.errors import PlanError, QueryError
 from streamnb.graph import Graph
 from streamnb.inputs import Inputs
@@ -246,11 +247,17 @@ class Forecast:
         every = pl.DataFrame({"partition": range(self._sample.count)}, schema={"partition": pl.Int64})
         return every.join(found, on="partition", how="left").fill_null(0).sort("partition")
 
-    def figure_data(self) -> dict[str, list[float]]:
-        """Return what a figure draws: the share of every partition, the largest first, and what is even."""
-        shares = self.partitions.sort_values("share", ascending=False)
-        even = [1 / self._sample.count] * self._sample.count
-        return {"partition": shares["partition"].tolist(), "share": shares["share"].tolist(), "even": even}
+    def shares(self, salts: int = 1) -> list[float]:
+        """Return the share of the rows that every partition gets, the largest first."""
+        rows = self._spread(salts)["rows"]
+        return (rows / rows.sum()).sort(descending=True).to_list()
+
+    def over(self, partitions: int) -> Forecast:
+        """Return the forecast for another number of partitions."""
+        return Forecast(replace(self._sample, count=max(1, partitions)))
+
+    def _ipython_display_(self) -> None:
+        display.answer(self)
 
     def __repr__(self) -> str:
         used = int(self.salting["partitions_used"].iloc[0])
@@ -258,15 +265,6 @@ class Forecast:
             f"Forecast: {used} of {self._sample.count} partitions get rows, the hottest {self.hottest_share:.1%} of "
             f"them; state after a day about {_size(self.state_bytes)}. It assumes: {'; '.join(self.assumptions)}."
         )
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        hottest = self.partitions.nlargest(10, "rows")
-        tables = "".join(table.to_html(index=False, border=0) for table in (hottest, self.salting, self.day.iloc[::6]))
-        points = "".join(f"<li>{escape(point)}</li>" for point in self.assumptions)
-        line = escape(repr(self).split(" It assumes")[0])
-        return f"<p>{line}</p>{tables}<p>A forecast. It assumes:</p><ul>{points}</ul>"
 
 
 def _size(count: float) -> str:

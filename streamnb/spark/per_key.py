@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import polars as pl
-
 from streamnb.expressions import native
 from streamnb.ops.apply_in_pandas_with_state import ApplyInPandasWithState
 from streamnb.ops.map_batches import MapBatches
 from streamnb.ops.transform_with_state import TransformWithState
 from streamnb.per_key import PerKey
-from streamnb.spark import worker
 from streamnb.spark.flow import Flow, Move, to_spark
 from streamnb.spark.kinds import ddl, name_in
 from streamnb.spark.rows import visible
@@ -28,26 +25,23 @@ def _map_batches(node: MapBatches, move: Move, below: Flow) -> Flow:
 
 @to_spark.register
 def _apply_in_pandas_with_state(node: ApplyInPandasWithState, move: Move, below: Flow) -> Flow:
-    move.hand_over(node)
-    rows = worker.Rows(node.verb, node.inputs[0].schema, node.returns)
-    call = worker.ApplyInPandasWithState(node.function, rows, node.fields)
-    grouped = _grouped(node, move, below)
     given = ddl(node.returns), ddl(node.fields.schema), node.output_mode, TIMEOUTS[node.timeout]
-    return Flow(grouped.applyInPandasWithState(lambda key, parts, state: call(key, parts, state), *given))  # noqa: PLW0108
+    return Flow(_grouped(node, move, below).applyInPandasWithState(move.per_key(node), *given))
 
 
 @to_spark.register
 def _transform_with_state(node: TransformWithState, move: Move, below: Flow) -> Flow:
-    move.hand_over(node)
-    initial = None if node.initial is None else worker.Rows(node.verb, node.initial.schema, pl.Schema())
-    rows = worker.Rows(node.verb, node.inputs[0].schema, node.returns)
+    more: dict[str, Any] = {}
+    if node.initial is not None:
+        more["initialState"] = move.table(node.initial).groupBy(*node.key_schema)
+    if node.event_time_column:
+        more["eventTimeColumnName"] = node.event_time_column
     out = _grouped(node, move, below).transformWithStateInPandas(
-        statefulProcessor=worker.Processor(node.processor, rows, initial),
+        statefulProcessor=move.processor(node),
         outputStructType=ddl(node.returns),
         outputMode=(node.output_mode or move.output_mode or "append").capitalize(),
         timeMode=TIME_MODES[node.time_mode],
-        initialState=None if node.initial is None else move.table(node.initial).groupBy(*node.key_schema),
-        eventTimeColumnName=node.event_time_column or "",
+        **more,
     )
     return Flow(out)
 

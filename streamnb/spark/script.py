@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
-import inspect
-import textwrap
+import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from streamnb.check import check
 from streamnb.errors import PlanError
+from streamnb.ops.apply_in_pandas_with_state import ApplyInPandasWithState
 from streamnb.ops.map_batches import MapBatches
 from streamnb.ops.read import Read
-from streamnb.per_key import PerKey
+from streamnb.ops.transform_with_state import TransformWithState
 from streamnb.plan import Node
-from streamnb.spark.code import Chain, Code, Items, Text, assigned, code
+from streamnb.sinks.foreach_batch import ForeachBatch
+from streamnb.spark.code import WIDTH, Chain, Code, Items, Text, assigned, code
 from streamnb.spark.expressions import Sql
-from streamnb.spark.flow import HIDDEN, Move, unsupported
+from streamnb.spark.flow import HIDDEN, Move
+from streamnb.spark.functions import Functions
 from streamnb.spark.kinds import ddl, zones
+from streamnb.spark.session import PROVIDER, ROCKS, ZONE
+from streamnb.spark.sinks import Going, written_to
 from streamnb.time import Duration
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ def to_pyspark_source(
     self: StreamFrame,
     output_mode: str = "append",
     *,
+    sink: Any = None,
     trigger: Duration | None = None,
     name: str = "query",
     input: str = "input",
@@ -44,13 +49,15 @@ def to_pyspark_source(
     It says what ``start_on`` does: schema, watermark, query, checkpoint, trigger. A source that Spark has no equal of
     becomes JSON lines in the folder ``input`` (of several sources ``input/0``, ``input/1`` …), for you to replace.
     Append mode writes Parquet to ``output``; update and complete mode write the rows of a batch to
-    ``output/batch=N``, over what an earlier attempt at that batch has left. State functions of your own have no place
-    in a script; ``start_on`` runs them.
+    ``output/batch=N``, over what an earlier attempt at that batch has left. ``sink`` writes elsewhere. Functions and
+    processors of your own are printed with all that they name; what hands them rows and state stands above them.
 
     Parameters
     ----------
     output_mode, trigger
         As in ``query``.
+    sink
+        As in ``start_on``.
     name
         The query's, and the application's.
     input, output, checkpoint
@@ -61,7 +68,7 @@ def to_pyspark_source(
     check(self.node, output_mode)
     check_plan(self.node)
     check_mode(self.node, output_mode)
-    script = Script(self.node, output_mode)
+    script = Script(self.node, output_mode, sink)
     script.move()
     return script.text({"INPUT": input, "OUTPUT": output, "CHECKPOINT": checkpoint}, name=name, trigger=trigger)
 
@@ -82,13 +89,27 @@ class _Writing(Move):
         return self.script.table(rows)
 
     def batches(self, node: MapBatches) -> Any:
-        return self.script.function(node.function)
+        return self.script.functions.by_parts(node)
 
-    def hand_over(self, node: PerKey) -> None:
-        raise unsupported(node.verb, "a script cannot hold a function with its state", "run it with start_on")
+    def per_key(self, node: ApplyInPandasWithState) -> Any:
+        return self.script.functions.by_key(node)
+
+    def processor(self, node: TransformWithState) -> Any:
+        made = self.script.functions.processor(node)
+        return self.script.assign(self.script.new_name("processor"), made).head
 
     def new_name(self, name: str = HIDDEN) -> str:
         return str(self.script.new_column(name.strip("_")))
+
+
+@dataclass(frozen=True)
+class _Sent(Going):
+    """Rows on their way to a sink; what is made of them on the way is assigned."""
+
+    script: Any = None
+
+    def other(self, rows: Any) -> Going:
+        return replace(self, rows=self.script.assign("messages", rows))
 
 
 class Frame(Chain):
@@ -112,12 +133,13 @@ class Frame(Chain):
 
 @dataclass
 class Script:
-    """The parts of a script: what is imported, functions, frames by name, the query."""
+    """The parts of a script: what is imported, functions, frames by name, the query, the sink."""
 
     plan: Node
     output_mode: str
+    sink: Any = None
     imports: set[str] = field(default_factory=set)
-    functions: list[str] = field(default_factory=list)
+    functions: Functions = field(default_factory=Functions)
     body: list[str] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
     columns: set[str] = field(default_factory=set)
@@ -142,7 +164,7 @@ class Script:
 
         name = "events" if number is None else f"events_{number}"
         try:
-            stream = own_stream(node.source, self.head("spark"))
+            stream = own_stream(node.source, self.head("spark"), Sql(Text("F")))
         except PlanError:
             folder = Text("INPUT" if number is None else f'f"{{INPUT}}/{number}"')
             reader = self.head("spark").readStream.schema(ddl(node.schema)).format("json")
@@ -184,30 +206,27 @@ class Script:
             return Text(repr(at).replace("datetime.timezone.utc", "dt.UTC").replace("datetime.", "dt."))
         return code(value)
 
-    def function(self, function: Any) -> Code:
-        """Print a function of pandas, and one that calls it part by part; return the name of that."""
-        source = _source(function)
-        name = function.__name__
-        parts = f"def {name}_by_parts(parts):\n    for part in parts:\n        yield {name}(part)"
-        self.functions += [source, parts]
-        self.imports |= _imports(function)
-        return Text(f"{name}_by_parts")
-
     def text(self, constants: Mapping[str, str], *, name: str, trigger: Duration | None) -> str:
         """Return the whole script."""
-        writes = self.output_mode != "append"
-        used = "\n".join(self.body)
-        named = {k: v for k, v in constants.items() if k != "INPUT" or "INPUT" in used}
-        imports = sorted(self.imports) + [""] * bool(self.imports)
-        head = [f'"""{name}: a streaming query, written by streamnb."""', "", *imports]
-        head += ["from pyspark.sql import SparkSession"]
-        head += ["from pyspark.sql import functions as F"] if "F." in used else []
-        head += ["", *(f"{k} = {code(v).flat()}" for k, v in named.items())]
-        functions = [*self.functions, *([_WRITE] if writes else [])]
-        blocks = ["\n".join(head), *functions, "\n".join(self._main(name, trigger))]
-        return ("\n\n\n" if functions else "\n\n").join(blocks) + "\n"
+        started = self._started(name, trigger)  # first, as it may take functions
+        main = "\n".join(self._main(name, started))
+        functions = self.functions.texts
+        used = "".join([main, *functions])
+        named = {k: code(v).flat() for k, v in constants.items() if k in used}
+        values = [line for k, v in (named | self.functions.written.constants).items() for line in _constant(k, v)]
+        head = [f'"""{name}: a streaming query, written by streamnb."""', "", *self._imports(main)]
+        top = "\n".join([*head, *([""] if values else []), *values, *self.functions.lists])
+        return ("\n\n\n" if functions else "\n\n").join([top, *functions, main]) + "\n"
 
-    def _main(self, name: str, trigger: Duration | None) -> Iterator[str]:
+    def _imports(self, main: str) -> list[str]:
+        """Return the imports: Python's own, then the others."""
+        found = self.imports | self.functions.imports | {"from pyspark.sql import SparkSession"}
+        found |= {"from pyspark.sql import functions as F"} if "F." in main else set()
+        ordered = sorted(found, key=lambda line: (line.startswith("from"), line))
+        own = [line for line in ordered if line.split()[1].split(".")[0] in sys.stdlib_module_names]
+        return [*own, *([""] if own else []), *(line for line in ordered if line not in own)]
+
+    def _main(self, name: str, started: Frame) -> Iterator[str]:
         session = self.head("SparkSession").builder.appName(name)
         for key, value in self._settings().items():
             session = session.config(key, value)
@@ -215,12 +234,10 @@ class Script:
         yield ""
         yield from self.body
         yield ""
-        yield from assigned("query", self._started(name, trigger))
+        yield from assigned("query", started)
         yield "query.awaitTermination()"
 
     def _settings(self) -> dict[str, str]:
-        from streamnb.spark.session import ZONE
-
         told = set().union(*(zones(node.schema) for node in self.plan.walk())) or {"UTC"}
         if len(told) > 1:
             raise PlanError(
@@ -228,52 +245,39 @@ class Script:
                 "them in one zone; use one.",
                 code="SPARK_TIME_ZONE",
             )
-        return {ZONE: min(told)}
+        stateful = any(isinstance(node, TransformWithState) for node in self.plan.walk())
+        return {ZONE: min(told)} | ({PROVIDER: ROCKS} if stateful else {})
 
     def _started(self, name: str, trigger: Duration | None) -> Frame:
         from streamnb.spark.verbs import trigger_of
 
-        writer = self.head("result").writeStream.queryName(name).outputMode(self.output_mode)
-        if self.output_mode == "append":
-            writer = writer.format("parquet").option("path", Text("OUTPUT"))
-        else:
-            writer = writer.foreachBatch(Text("write_batch"))
+        writer = self._written().queryName(name).outputMode(self.output_mode)
         writer = writer.option("checkpointLocation", Text("CHECKPOINT"))
-        return (writer if trigger is None else writer.trigger(**trigger_of(trigger))).start()
+        started: Frame = (writer if trigger is None else writer.trigger(**trigger_of(trigger))).start()
+        return started
+
+    def _written(self) -> Frame:
+        """Return the writer to the sink; if none is given to files, of which update and complete mode write over."""
+        writer: Frame = self.head("result").writeStream
+        if isinstance(self.sink, ForeachBatch) or (callable(self.sink) and not isinstance(self.sink, type)):
+            function = self.sink.fn if isinstance(self.sink, ForeachBatch) else self.sink
+            return writer.foreachBatch(self.functions.of_batch(function))
+        if self.sink is not None:
+            going = _Sent(self.head("result"), self.plan.schema, self.output_mode, Sql(Text("F")), self)
+            found: Frame = written_to(self.sink, going, {})
+            return found
+        if self.output_mode == "append":
+            return writer.format("parquet").option("path", Text("OUTPUT"))
+        self.functions.calls.append(_WRITE)
+        return writer.foreachBatch(Text("write_batch"))
+
+
+def _constant(name: str, value: str) -> list[str]:
+    line = f"{name} = {value}"
+    return [line] if len(line) <= WIDTH or len(value) > WIDTH - 4 else [f"{name} = (", f"    {value}", ")"]
 
 
 _WRITE = '''\
 def write_batch(rows, batch_id):
     """Write a batch over what an earlier attempt at it has left."""
     rows.write.mode("overwrite").parquet(f"{OUTPUT}/batch={batch_id}")'''
-
-
-def _source(function: Any) -> str:
-    """Return the source of a plain function."""
-    try:
-        text = textwrap.dedent(inspect.getsource(function)).rstrip()
-    except (OSError, TypeError):
-        text = ""
-    if not text.startswith("def ") or function.__closure__:
-        raise PlanError(
-            f"to_pyspark_source: map_batches calls {function!r}, whose source cannot stand in a script; "
-            "write it as a function with def at the top of a cell, or use start_on.",
-            code="SPARK_UNSUPPORTED",
-        )
-    return text
-
-
-def _imports(function: Any) -> set[str]:
-    """Return the imports of the modules that a function names."""
-    found = set()
-    for name in function.__code__.co_names:
-        value = function.__globals__.get(name)
-        if inspect.ismodule(value):
-            found.add(f"import {value.__name__}" + (f" as {name}" if value.__name__ != name else ""))
-        elif value is not None:
-            raise PlanError(
-                f"to_pyspark_source: {function.__name__} uses {name!r} of your notebook, which a script lacks; "
-                "hand it on as a column, write it inside the function, or use start_on.",
-                code="SPARK_UNSUPPORTED",
-            )
-    return found

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
+import subprocess
 import warnings
 from collections.abc import Iterable
 from types import ModuleType
@@ -15,6 +17,7 @@ from streamnb.errors import MissingError, PlanError
 
 OLDEST, NEWEST = (4, 0), (4, 3)
 """The versions of PySpark that this is written for."""
+OLDEST_JAVA = 17
 ROCKS = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
 PROVIDER, ZONE = "spark.sql.streaming.stateStore.providerClass", "spark.sql.session.timeZone"
 
@@ -30,9 +33,11 @@ def lacking(*, java: bool = True) -> str | None:
     numbers = tuple(int(part) for part in version.split(".")[:2])
     if not OLDEST <= numbers <= NEWEST:
         return f"spark: PySpark {version} is none of 4.0 to 4.3, known here; type pip install 'pyspark[sql]==4.3.*'."
-    if java and not has_java():
+    found = java_version() if java else OLDEST_JAVA
+    if found is None or found < OLDEST_JAVA:
+        what = "there is no Java, and PySpark starts one" if found is None else f"Java {found} is too old for PySpark"
         return (
-            "spark: there is no Java, and PySpark starts one; type sudo apt-get install default-jre-headless, "
+            f"spark: {what}; type sudo apt-get install openjdk-17-jre-headless (or a newer one), "
             "or connect to a Spark elsewhere with SparkSession.builder.remote('sc://host')."
         )
     return None
@@ -45,10 +50,15 @@ def installed() -> str | None:
     return importlib.metadata.version("pyspark")
 
 
-def has_java() -> bool:
-    """Tell whether PySpark will find a Java."""
+def java_version() -> int | None:
+    """Return the version of the Java that PySpark will find, such as 17; None if there is none that starts."""
     home = os.environ.get("JAVA_HOME")
-    return bool(shutil.which(os.path.join(home, "bin", "java") if home else "java"))  # noqa: PTH118
+    program = shutil.which(os.path.join(home, "bin", "java") if home else "java")  # noqa: PTH118
+    if program is None:
+        return None
+    told = subprocess.run([program, "-version"], check=False, capture_output=True, text=True)  # noqa: S603  as PySpark will
+    version = re.search(r'version "(?:1\.)?(\d+)', told.stderr)
+    return None if version is None else int(version[1])
 
 
 def functions(spark: Any) -> ModuleType:

@@ -12,9 +12,12 @@ import polars as pl
 from streamnb.errors import PlanError, column_not_found
 from streamnb.ops.read import Read
 from streamnb.sources.files import Files
+from streamnb.sources.kafka import Kafka
 from streamnb.sources.rate import Rate
+from streamnb.spark import kafka
 from streamnb.spark.expressions import Sql
 from streamnb.spark.flow import Flow, Move, to_spark
+from streamnb.spark.jars import jar_of
 from streamnb.spark.kinds import ddl, spark_type
 from streamnb.time import SECOND
 
@@ -24,7 +27,7 @@ FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", 
 @to_spark.register
 def _read(node: Read, move: Move) -> Flow:
     given = move.sources.get(id(node.source))
-    return Flow(own_stream(node.source, move.spark) if given is None else given)
+    return Flow(own_stream(node.source, move.spark, move.sql) if given is None else given)
 
 
 def streams_of(source: Any, reads: Sequence[Read], sql: Sql) -> Mapping[int, Any]:
@@ -55,7 +58,7 @@ def _by_source(source: Any, plan: list[Any]) -> Mapping[int, Any]:
 
 
 @singledispatch
-def own_stream(source: Any, spark: Any) -> Any:
+def own_stream(source: Any, spark: Any, sql: Sql) -> Any:
     """Return Spark's own stream of the rows that a source reads."""
     raise PlanError(
         f"to_pyspark: {source!r} is a source of this kernel, which Spark cannot read; "
@@ -65,7 +68,7 @@ def own_stream(source: Any, spark: Any) -> Any:
 
 
 @own_stream.register
-def _files(source: Files, spark: Any) -> Any:
+def _files(source: Files, spark: Any, sql: Sql) -> Any:
     reader = spark.readStream.schema(ddl(source.schema)).format(format_of(source))
     for option, value in options_of(source).items():
         reader = reader.option(option, value)
@@ -73,8 +76,17 @@ def _files(source: Files, spark: Any) -> Any:
 
 
 @own_stream.register
-def _rate(source: Rate, spark: Any) -> Any:
+def _rate(source: Rate, spark: Any, sql: Sql) -> Any:
     return spark.readStream.format("rate").option("rowsPerSecond", rows_per_second(source)).load()
+
+
+@own_stream.register
+def _kafka(source: Kafka, spark: Any, sql: Sql) -> Any:
+    reader = spark.readStream.format("kafka")
+    for option, value in kafka.options_of(source).items():
+        reader = reader.option(option, value)
+    with jar_of("kafka"):
+        return kafka.rows_of(source, reader.load(), sql)
 
 
 def pattern_of(source: Files) -> str:

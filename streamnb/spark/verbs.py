@@ -38,7 +38,8 @@ def to_pyspark(self: StreamFrame, spark: Any, source: Any = None) -> Any:
         A session, of Spark Connect too: ``SparkSession.builder.getOrCreate()``.
     source
         The stream to read: a DataFrame of ``spark.readStream`` with the same columns; of several sources a dict,
-        ``{clicks: …, users: …}``. Files and ``from_rate`` need none: Spark reads them too.
+        ``{clicks: …, users: …}``. Files, ``from_rate`` and ``from_kafka`` (JSON, text, raw) need none: Spark reads them
+        too. A message of Kafka that is no JSON ends the query there; here it is a dead letter.
 
     Spark
         Functions of your own run in Spark's Python workers, which need streamnb installed. ``transform_with_state``
@@ -73,23 +74,28 @@ def start_on(  # noqa: PLR0917  as in query()
     output_mode, trigger, checkpoint, name, watermark_policy, no_data_batches
         As in ``query``.
     sink
-        A function of ``(pandas, batch_id)``, ``sn.sinks.Console()`` or ``ForeachBatch``, or the name of a Spark format
-        such as ``"parquet"``, ``"delta"``, ``"kafka"`` with its ``options``. None: a table in Spark's memory, called
-        ``name``.
+        ``sn.sinks.Files``, ``Delta``, ``Kafka``, ``Console`` or ``ForeachBatch``, a function of ``(pandas, batch_id)``,
+        or the name of a Spark format such as ``"parquet"``. None: a table in Spark's memory, called ``name``. Files,
+        Delta and Kafka are written by Spark's own sinks, Kafka without the ids of rows.
+    options
+        More options for Spark's sink.
     """
     check(self.node, output_mode)
     check_mode(self.node, output_mode)
-    from streamnb.spark.sinks import written_to
+    from streamnb.spark.expressions import Sql
+    from streamnb.spark.session import functions
+    from streamnb.spark.sinks import Going, written_to
 
     rows = moved(self.node, spark, source, output_mode)
-    writer = rows.writeStream.outputMode(output_mode).queryName(name or f"streamnb_{uuid.uuid4().hex[:8]}")
-    writer = written_to(sink, writer, dict(options or {}))
+    going = Going(rows, self.node.schema, output_mode, Sql(functions(spark)))
+    writer = written_to(sink, going, options or {})
+    writer = writer.outputMode(output_mode).queryName(name or f"streamnb_{uuid.uuid4().hex[:8]}")
     if checkpoint is not None:
         writer = writer.option("checkpointLocation", os.fspath(checkpoint))
     if trigger is not None:
         writer = writer.trigger(**trigger_of(trigger))
     with _settings(spark, {POLICY: watermark_policy, NO_DATA: str(no_data_batches).lower()}):
-        return _started(writer)
+        return _started(writer, sink)
 
 
 def moved(plan: Node, spark: Any, source: Any, output_mode: str | None) -> Any:
@@ -168,11 +174,15 @@ def _settings(spark: Any, settings: Mapping[str, str]) -> Iterator[None]:
             spark.conf.set(name, value)
 
 
-def _started(writer: Any) -> Any:
+def _started(writer: Any, sink: Any) -> Any:
     from pyspark.errors import AnalysisException
 
+    from streamnb.spark.jars import jar_of
+    from streamnb.spark.sinks import format_of
+
     try:
-        return writer.start()
+        with jar_of(format_of(sink)):
+            return writer.start()
     except AnalysisException as error:
         raise PlanError(
             f"start_on: Spark refuses the query: {' '.join(str(error).split())[:400]}; it runs here with query().",

@@ -16,6 +16,7 @@ from streamnb.fields import Fields, Values
 from streamnb.group_state import milliseconds, moment_ms
 from streamnb.per_key import Output
 from streamnb.schema import as_rows
+from streamnb.spark.adapter import Snake
 from streamnb.spark.kinds import ddl
 from streamnb.stateful import method
 
@@ -78,24 +79,6 @@ class ApplyInPandasWithState:
     def __call__(self, key: Values, parts: Iterator[pd.DataFrame], state: Any) -> Iterator[pd.DataFrame]:
         rows = self.rows.given(pd.concat(list(parts) or [pd.DataFrame()], ignore_index=True))
         yield self.rows.taken(self.function(tuple(key), rows, _State(state, self.remembers)))
-
-
-class Snake:
-    """An object of PySpark's by its names in snake_case; by its own too."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.inner, camel(name))
-
-
-def camel(name: str) -> str:
-    """Return a name in snake_case as PySpark writes it."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 class _State(Snake):

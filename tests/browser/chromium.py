@@ -15,13 +15,18 @@ from playwright.sync_api import sync_playwright
 
 from tests.servers.programs import admin
 
-MISSING = "no Chromium was found; type: sudo apt-get install chromium (or set STREAMNB_CHROMIUM to the program)"
-APT = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium fonts-liberation"
+MISSING = "no Chromium was found; type: sudo apt-get install chromium libatomic1 (or set STREAMNB_CHROMIUM)"
+APT = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium fonts-liberation libatomic1"
+"""The last is for Playwright's driver, a Node.js that links it."""
 
 
 def find() -> str | None:
-    """Return a Chromium that starts: the one named in the environment, the system's, or Playwright's own."""
-    return next((program for program in _candidates() if _starts(program)), None)
+    """Return a Chromium that starts: the one named in the environment, the system's, or Playwright's own.
+
+    None too where Playwright cannot drive any.
+    """
+    own = _of_playwright()
+    return own and next((program for program in _candidates(own) if _starts(program)), None)
 
 
 def fetch() -> str | None:
@@ -35,13 +40,22 @@ def fetch() -> str | None:
     return None
 
 
-def _candidates() -> Iterator[str]:
+def _of_playwright() -> str | None:
+    """Return where Playwright keeps its Chromium, there or not; None if its driver does not start."""
+    try:
+        with sync_playwright() as playwright:
+            return playwright.chromium.executable_path
+    except Exception as error:  # noqa: BLE001  it raises no other
+        print(f"Playwright: {error}", file=sys.stderr)
+        return None
+
+
+def _candidates(own: str) -> Iterator[str]:
     if named := os.environ.get("STREAMNB_CHROMIUM"):
         yield named
         return
     yield from filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
-    with sync_playwright() as playwright:
-        yield playwright.chromium.executable_path
+    yield own
 
 
 def _starts(program: str) -> bool:

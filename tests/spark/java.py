@@ -7,22 +7,32 @@ import subprocess
 import sys
 from pathlib import Path
 
-from streamnb.spark.session import has_java
+from streamnb.spark.session import OLDEST_JAVA, java_version
 from tests.servers.programs import admin
 
-MISSING = "no Java was found; type: sudo apt-get install default-jre-headless (or set JAVA_HOME)"
-APT = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y default-jre-headless"
+PACKAGES = ("default-jre-headless", "openjdk-21-jre-headless", "openjdk-17-jre-headless")
+"""The system's own Java may be too old, and not every system has every other."""
+MISSING = f"no Java {OLDEST_JAVA} was found; type: sudo apt-get install {PACKAGES[-1]} (or set JAVA_HOME)"
+
+
+def found() -> bool:
+    """Tell whether there is a Java that PySpark starts with."""
+    return (java_version() or 0) >= OLDEST_JAVA
 
 
 def fetch() -> bool:
     """Try the system's packages; tell whether this brought a Java."""
     root = admin()
     if root is not None and Path("/etc/debian_version").exists():
-        command = [*root, "sh", "-c", APT]
-        print("+", shlex.join(command), flush=True)
-        subprocess.run(command, check=False, timeout=900)
-    return has_java()
+        for package in PACKAGES:
+            install = f"apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y {package}"
+            command = [*root, "sh", "-c", install]
+            print("+", shlex.join(command), flush=True)
+            subprocess.run(command, check=False, timeout=900)
+            if found():
+                return True
+    return found()
 
 
-if __name__ == "__main__" and not (has_java() or fetch()):
+if __name__ == "__main__" and not (found() or fetch()):
     print(f"The tests on Spark will be skipped: {MISSING}", file=sys.stderr)

@@ -115,7 +115,7 @@ def batch(ours, theirs, **more):
     return BatchCompared(7, 2, here, there, **said)
 
 
-def test_a_difference_is_shown_row_by_row_and_escaped():
+def test_a_difference_is_shown_row_by_row():
     found = Comparison("q", (batch([("<b>", 1, []), ("a", 2, [1, 2])], [("a", 2, [2, 1]), ("a", 2, [2, 1])]),))
     assert not found.same
     assert repr(found) == "'q' and Spark differ in 1 of 1 batches: [7]; see differences."
@@ -124,8 +124,6 @@ def test_a_difference_is_shown_row_by_row_and_escaped():
         [7, "Spark", "a"],
     ]
     assert found.batches["differing_rows"].tolist() == [2]
-    assert "&lt;b&gt;" in found._repr_html_()
-    assert "<b>" not in found._repr_html_()
 
 
 @pytest.mark.parametrize(

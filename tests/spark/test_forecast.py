@@ -111,10 +111,14 @@ def test_it_is_labelled_with_what_it_assumes():
     found = sn.forecast(skewed().group_by("user").agg(n=sn.count()).query("update").run())
     assert repr(found).startswith("Forecast: ")
     assert "1 rows a second, the recorded rows over their 16 minutes 39 seconds of event time" in repr(found)
-    assert "A forecast. It assumes:" in found._repr_html_()
-    data = found.figure_data()
-    assert data["share"] == sorted(data["share"], reverse=True)
-    assert sum(data["even"]) == pytest.approx(1)
+
+
+def test_shares_are_of_all_rows_the_largest_first():
+    found = sn.forecast(skewed().group_by("user").agg(n=sn.count()).query("update").run(), 10)
+    assert found.shares() == sorted(found.shares(), reverse=True)
+    assert sum(found.shares(4)) == pytest.approx(1)
+    assert found.shares(16)[0] < found.shares()[0] == found.hottest_share
+    assert len(found.over(7).partitions) == 7
 
 
 def test_without_keys_or_rows_there_is_nothing_to_foretell():

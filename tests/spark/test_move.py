@@ -81,6 +81,48 @@ def test_a_format_is_named_with_its_options(spark, clicks, tmp_path):
     assert sorted(row["n"] for row in written) == [2, 3]
 
 
+@pytest.mark.parametrize("format", ["parquet", "csv", "json"])
+def test_our_files_are_written_as_spark_writes_files(format, spark, clicks, tmp_path):
+    known = clicks.filter(sn.col("n") > 0)
+    sink = sn.sinks.Files(tmp_path / "out", format)
+    ended(known.start_on(spark, sink=sink, checkpoint=tmp_path / "c", trigger="available_now"))
+    suffix = "jsonl" if format == "json" else format
+    for path in (tmp_path / "out").glob("part-*"):
+        path.rename(path.with_suffix(f".{suffix}"))
+    assert told(sn.from_files(f"{tmp_path}/out/*.{suffix}", SCHEMA).collect()) == told(known.collect())
+
+
+def test_an_object_of_a_function_gets_every_batch_too(spark, clicks):
+    seen: list[int] = []
+    ended(clicks.start_on(spark, sink=sn.sinks.ForeachBatch(lambda rows, _: seen.append(len(rows))), trigger="once"))
+    assert seen == [4]
+
+
+SINKS: dict[str, Callable[[Any], tuple[str, Any]]] = {
+    "a sink that Spark appends to, and the query is in complete mode": lambda p: ("complete", sn.sinks.Files(p / "o")),
+    "a folder with batches of a query that ran here": lambda p: ("append", sn.sinks.Files(p / "used")),
+    "rows are merged by key": lambda p: ("update", sn.sinks.Delta(p / "t", key="user")),
+    "opened with settings that Spark does not know": (
+        lambda p: ("append", sn.sinks.Delta(p / "t", storage_options={"aws_secret_access_key": "hidden"}))
+    ),
+    "settings of librdkafka": lambda _: ("append", sn.sinks.Kafka("t", "a:1", config={"sasl.password": "hidden"})),
+    "a sink of this kernel": lambda p: ("append", sn.sinks.SQLite(p / "t.db", "t")),
+}
+
+
+@pytest.mark.parametrize("why", SINKS)
+def test_a_sink_that_cannot_go_is_refused_by_name_before_anything_starts(why, spark, clicks, tmp_path):
+    (tmp_path / "used" / "_streamnb").mkdir(parents=True)
+    mode, sink = SINKS[why](tmp_path)
+    frame = clicks if mode == "append" else clicks.group_by("user").agg(n=sn.count())
+    with pytest.raises(sn.PlanError) as error:
+        frame.start_on(spark, mode, sink=sink, checkpoint=tmp_path / "c")
+    assert why in str(error.value)
+    assert "hidden" not in str(error.value)
+    assert error.value.code in {"SPARK_SINK", "SPARK_UNSUPPORTED"}
+    assert not (tmp_path / "c").exists()
+
+
 @pytest.mark.usefixtures("clicks")
 def test_the_files_of_a_batch_are_those_here(spark, tmp_path):
     (tmp_path / "in" / "b.jsonl").write_text('{"at": null, "user": "x", "n": 9}\n')
@@ -246,23 +288,34 @@ def test_state_of_a_processor_needs_rocksdb(spark, clicks):
 @pytest.mark.parametrize(
     ("version", "java", "line"),
     [
-        (None, True, "PySpark is not installed; type pip install"),
-        ("5.0.0", True, "PySpark 5.0.0 is none of 4.0 to 4.3"),
-        ("3.5.1", True, "PySpark 3.5.1 is none of 4.0 to 4.3"),
-        ("4.3.0", False, "there is no Java, and PySpark starts one; type sudo apt-get install"),
-        ("4.0.0", True, None),
+        (None, 17, "PySpark is not installed; type pip install"),
+        ("5.0.0", 17, "PySpark 5.0.0 is none of 4.0 to 4.3"),
+        ("3.5.1", 17, "PySpark 3.5.1 is none of 4.0 to 4.3"),
+        ("4.3.0", None, "there is no Java, and PySpark starts one; type sudo apt-get install"),
+        ("4.3.0", 11, "Java 11 is too old for PySpark; type sudo apt-get install"),
+        ("4.0.0", 17, None),
     ],
 )
 def test_what_lacks_is_one_line_with_the_way_out(version, java, line, monkeypatch):
     monkeypatch.setattr(session, "installed", lambda: version)
-    monkeypatch.setattr(session, "has_java", lambda: java)
+    monkeypatch.setattr(session, "java_version", lambda: java)
     told = session.lacking()
     assert told is None if line is None else (line in str(told) and "\n" not in str(told))
 
 
 def test_a_java_home_without_java_is_no_java(monkeypatch, tmp_path):
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    assert not session.has_java()
+    assert session.java_version() is None
+
+
+def test_java_tells_its_version_old_or_new(monkeypatch, tmp_path):
+    program = tmp_path / "bin" / "java"
+    program.parent.mkdir()
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    for told, version in (("1.8.0_392", 8), ("11.0.21", 11), ("17.0.15", 17), ("25-ea", 25)):
+        program.write_text(f"#!/bin/sh\necho 'openjdk version \"{told}\" 2025-04-15' >&2\n")
+        program.chmod(0o700)
+        assert session.java_version() == version
 
 
 def test_without_pyspark_the_verb_says_so(monkeypatch):
