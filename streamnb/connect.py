@@ -25,7 +25,8 @@ class Source(Protocol):
 
     A source may also have ``unit(start) -> Unit | None``, the next piece that a single step should take (else a step
     takes all there is), ``arrival``, the name of the column that says when a row arrived, and ``status``, a line on its
-    connection that ``q.sources`` shows. One that waits for a network asks ``streamnb.patience`` whether to go on.
+    connection that ``q.sources`` shows, and ``waiting(end) -> int | None``, how many rows or records it knows of after
+    an offset, without asking anyone. One that waits for a network asks ``streamnb.patience`` whether to go on.
     """
 
     @property

@@ -116,7 +116,9 @@ class Inputs:
 
     def progress(self, rows: Mapping[int, pl.DataFrame], offsets: Mapping[int, Offset]) -> list[SourceProgress]:
         return [
-            SourceProgress(told(source), self.offsets[n], offsets[n], offsets[n], len(rows[id(source)]))
+            SourceProgress(
+                told(source), self.offsets[n], offsets[n], offsets[n], len(rows[id(source)]), _left(source, offsets[n])
+            )
             for n, source in enumerate(self.sources)
         ]
 
@@ -164,6 +166,11 @@ class Inputs:
         """Let sources look anew at what comes next."""
         for n, source in self._readers.items():
             source.forget(self.offsets[n])
+
+
+def _left(source: Source, end: Offset) -> int | None:
+    waiting = getattr(source, "waiting", None)
+    return None if waiting is None else waiting(end)
 
 
 def told(source: Source) -> str:

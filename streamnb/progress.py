@@ -94,13 +94,14 @@ class OperatorProgress(Record):
 
 @dataclass(frozen=True, eq=False)
 class SourceProgress(Record):
-    """One source in one batch."""
+    """One source in one batch; ``num_rows_waiting`` lie behind ``end_offset``, where the source can tell."""
 
     description: str
     start_offset: Any
     end_offset: Any
     latest_offset: Any
     num_input_rows: int
+    num_rows_waiting: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

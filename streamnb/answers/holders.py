@@ -38,13 +38,14 @@ def holdings(traces: Sequence[Trace], policy: str = "min") -> Iterator[Holding]:
     for trace in traces:
         if not trace.marks:
             continue
-        holder = _holder(trace.marks, policy)
+        holder = holder_of(trace.marks, policy)
         since = last.since if last is not None and last.holder == holder else trace.batch_id
         last = Holding(trace.batch_id, trace.time, trace.watermark_after, trace.marks, holder, since)
         yield last
 
 
-def _holder(marks: Sequence[Mark], policy: str) -> int:
+def holder_of(marks: Sequence[Mark], policy: str) -> int:
+    """Return the input that the query's watermark comes of."""
     awake = [mark for mark in marks if not mark.idle]
     pick = min if awake and policy == "min" else max
     return pick(awake or marks, key=lambda mark: (mark.value is not None, mark.value and mark.value.timestamp())).input

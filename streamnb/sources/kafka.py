@@ -192,6 +192,14 @@ class Kafka:
             return [{"key": k, "value": v} for k, v in value]
         return value
 
+    def waiting(self, end: Any) -> int | None:
+        """Return how many messages lie after ``end``, by what the servers said last."""
+        edges = self._topic.known
+        if edges is None or end is None:
+            return None
+        done = placed(end["to"])
+        return sum(high - max(done.get(p, low), low) for p, (low, high) in edges.items())
+
     def commit(self, end: Any) -> None:
         """Nothing to do: the offsets are the query's."""
 

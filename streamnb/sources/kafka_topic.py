@@ -54,6 +54,11 @@ class Topic:
             return f"trying again: {self._trouble}"
         return "not connected yet" if self._edges is None else "connected"
 
+    @property
+    def known(self) -> Edges | None:
+        """Where each partition begins and ends, as the servers said last."""
+        return self._edges
+
     def _open(self, role: str) -> Any:
         if role not in self._consumers:
             settings = {

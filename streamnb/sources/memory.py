@@ -21,6 +21,7 @@ class MemorySource:
     def __init__(self, schema: Schema) -> None:
         self.schema = polars_schema("MemorySource", schema)
         self._units: list[pl.DataFrame] = []
+        self._rows = [0]
         self._together: dict[int, tuple[tuple[Source, int], ...]] = {}
 
     def add(self, rows: Any = ()) -> None:
@@ -28,7 +29,11 @@ class MemorySource:
 
         Rows that do not fit the schema are a DataError, and none of them is added.
         """
-        self._units.append(as_rows("MemorySource.add", rows, self.schema))
+        self._append(as_rows("MemorySource.add", rows, self.schema))
+
+    def _append(self, rows: pl.DataFrame) -> None:
+        self._rows.append(self._rows[-1] + len(rows))
+        self._units.append(rows)
 
     def latest(self) -> int:
         return len(self._units)
@@ -36,6 +41,9 @@ class MemorySource:
     def read(self, start: int | None, end: int) -> pl.DataFrame:
         units = self._units[start or 0 : end]
         return pl.concat(units) if units else pl.DataFrame(schema=self.schema)
+
+    def waiting(self, end: int | None) -> int:
+        return self._rows[len(self._units)] - self._rows[end or 0]
 
     def commit(self, end: int) -> None:
         """Nothing to do: memory keeps all, so that a query can rewind."""
@@ -53,5 +61,5 @@ def add(rows: Mapping[MemorySource, Any]) -> None:
     fitted = {source: as_rows("add", given, source.schema) for source, given in rows.items()}
     ends = tuple((source, source.latest() + 1) for source in fitted)
     for source, end in ends:
-        source._units.append(fitted[source])  # noqa: SLF001
+        source._append(fitted[source])  # noqa: SLF001
         source._together[end] = tuple(pair for pair in ends if pair[0] is not source)  # noqa: SLF001

@@ -31,6 +31,9 @@ class Replay:
     def read(self, start: int | None, end: int) -> pl.DataFrame:
         return self._table[start or 0 : end]
 
+    def waiting(self, end: int | None) -> int:
+        return len(self._table) - (end or 0)
+
     def commit(self, end: int) -> None:
         """Nothing to do: the table stays."""
 

@@ -242,6 +242,10 @@ class Spooled:
             return tags
         return [*tags, pl.Series(self.received, [r.at for r in records], pl.Int64).cast(pl.Datetime("us"))]
 
+    def waiting(self, end: Any) -> int:
+        """Return how many records the spool holds after ``end``."""
+        return self._spool.end - (self._begin() if end is None else end["to"])
+
     def commit(self, end: Any) -> None:
         """Let go of what every query has done."""
         self._commits[self._asker()] = end["to"]

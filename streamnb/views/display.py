@@ -14,6 +14,7 @@ from streamnb.views.metrics import Metrics
 from streamnb.views.modes import Modes
 from streamnb.views.plan import Plan
 from streamnb.views.poster import Poster, Subject
+from streamnb.views.sources import Sources
 from streamnb.views.state import State
 from streamnb.views.still import put
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from streamnb.views.live_sink import LiveSink
     from streamnb.views.view import View
 
-VIEWS: tuple[type[View], ...] = (State, Late, Joins, Plan, Metrics, Doctor)
+VIEWS: tuple[type[View], ...] = (State, Late, Joins, Plan, Metrics, Sources, Doctor)
 """The tabs of a dashboard beside the plane."""
 PLANE = "plane"
 

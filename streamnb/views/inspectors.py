@@ -72,8 +72,23 @@ def late(query: Playable) -> Inspector:
 
 
 def metrics(query: Playable) -> Inspector:
-    """Show rows, speed, time, lag and state by batch, and which input holds the watermark back."""
+    """Show rows, speed, time, lag and state by batch."""
     return Inspector(query, "metrics")
+
+
+def sources(query: Playable) -> Inspector:
+    """Show how far each source is read, what waits, since when it is silent, and who holds the watermark back."""
+    return Inspector(query, "sources")
+
+
+def set_motion(on: bool) -> None:  # noqa: FBT001  as one says it
+    """Say whether figures may move from one state to the next; ``False`` cuts to the end state.
+
+    A reader whose system asks for reduced motion sees none in any case.
+    """
+    from streamnb.views.theme import set_motion
+
+    set_motion(on)
 
 
 def plan(query_or_frame: Playable | StreamFrame) -> Inspector | Exhibit:

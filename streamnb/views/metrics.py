@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from streamnb.answers.holders import holder_of
 from streamnb.progress import Mark, Progress, Trace
 from streamnb.views.chart import Frame, across, batch_ticks, big, upward
 from streamnb.views.controls import short_duration
@@ -81,7 +82,7 @@ def metrics_sheet(batches: Sequence[Batch], marks: Sequence[Mark], watermark: dt
     cut = f" The last {MOST_BATCHES} of {len(batches):,} batches." if len(batches) > MOST_BATCHES else ""
     ms = sum(last.phases)
     title = f"Batch {last.batch_id} took {ms:,.1f} ms for {last.rows:,.0f} row{'' if last.rows == 1 else 's'}."
-    holding = f" {_held_back(marks)}" if len(marks) > 1 else ""
+    holding = f" {_held_back(marks, policy)}" if len(marks) > 1 else ""
     lead = f"Bars are batches; the number is that of the last one. Milliseconds are spent on three things.{cut}"
     key = tuple((rect(2, 3, 18, 10, role), word) for role, (_, word) in zip(_PHASE_ROLES, _PHASES, strict=True))
     return Sheet(title, tuple(parts), f"{title} {last.state:,.0f} rows in state.{holding}", lead, key)
@@ -155,16 +156,18 @@ def _bars(frame: Frame, batch: Batch, told: tuple[str, float], width: float, tip
 
 def holders(marks: Sequence[Mark], watermark: dt.datetime | None, policy: str) -> Grid:
     """Return what every declared watermark asks for; the one that the query's waits for is marked."""
-    least = _holding(marks)
+    least = holding(marks, policy)
     rows = []
     for mark in marks:
         asks = spell_time(mark.value) if mark.value is not None else "no row yet"
         row = ", ".join(f"{name}={value}" for name, value in list(mark.row.items())[:3]) if mark.row else ""
-        role = "holds the watermark back" if mark is least and len(marks) > 1 else ""
+        role = (
+            "" if mark is not least or len(marks) == 1 else "holds the watermark back" if policy == "min" else "leads"
+        )
         role = "idle, not waited for" if mark.idle else role
-        told = mark.source, mark.event_time, short_duration(mark.delay), asks, row, role
+        told = mark.source, mark.event_time, short_duration(mark.delay), asks, role, row
         rows.append(Row(told, "picked" if role and mark is least else ""))
-    columns = tuple(map(Column, ("input", "event time", "delay", "asks for", "set by", "")))
+    columns = tuple(map(Column, ("input", "event time", "delay", "asks for", "", "set by")))
     now = spell_time(watermark) if watermark is not None else "none"
     note = (
         f"With several inputs the query takes the {'least' if policy == 'min' else 'largest'} of them."
@@ -174,19 +177,14 @@ def holders(marks: Sequence[Mark], watermark: dt.datetime | None, policy: str) -
     return Grid(f"Who holds the watermark back? The query's stands at {now}.", columns, tuple(rows), note)
 
 
-def _holding(marks: Sequence[Mark]) -> Mark | None:
-    marks = [mark for mark in marks if not mark.idle]
-    silent = next((mark for mark in marks if mark.value is None), None)
-    return silent or min(marks, key=lambda mark: _instant(mark.value), default=None)
+def holding(marks: Sequence[Mark], policy: str) -> Mark | None:
+    """Return the input that the query's watermark comes of."""
+    return next((mark for mark in marks if mark.input == holder_of(marks, policy)), None) if marks else None
 
 
-def _instant(time: dt.datetime | None) -> float:
-    return math.inf if time is None else time.replace(tzinfo=time.tzinfo or dt.UTC).timestamp()
-
-
-def _held_back(marks: Sequence[Mark]) -> str:
-    least = _holding(marks)
-    return f"{least.source} holds the watermark back." if least else ""
+def _held_back(marks: Sequence[Mark], policy: str) -> str:
+    least = holding(marks, policy)
+    return f"{least.source} holds the watermark back." if least and policy == "min" else ""
 
 
 class Metrics(View):
