@@ -11,7 +11,7 @@ import narwhals as nw
 import polars as pl
 
 from streamnb.errors import PlanError
-from streamnb.expressions import Mask, as_expr, calls_python, mask, native, outcome, row_by_row
+from streamnb.expressions import Mask, as_expr, calls_python, mask, native, outcome, row_by_row, spelled
 from streamnb.plan import Opening, RowWise, RowWiseStep, Step
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Filter(RowWise):
         return rows.filter(compile(self.condition))
 
     def describe(self) -> str:
-        return f"filter {self.condition!r}"
+        return f"filter {spelled(self.condition)}"
 
 
 class _MaskStep(RowWiseStep):

@@ -43,6 +43,7 @@ class MemorySource:
         return pl.concat(units) if units else pl.DataFrame(schema=self.schema)
 
     def waiting(self, end: int | None) -> int:
+        """Return how many rows lie after an offset."""
         return self._rows[len(self._units)] - self._rows[end or 0]
 
     def commit(self, end: int) -> None:

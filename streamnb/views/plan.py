@@ -8,9 +8,11 @@ from typing import Any
 
 from streamnb.plan import Node
 from streamnb.progress import Playable, Trace
+from streamnb.rewrites import Applied
 from streamnb.views.chart import big
-from streamnb.views.plan_nodes import Box, Counter, Difference, boxes, counters, differences
-from streamnb.views.shapes import Column, Figure, Grid, Part, Row, Shape, Sheet, dot, line, rect, table, text
+from streamnb.views.ladder import Rung, rungs
+from streamnb.views.plan_nodes import Box, Counter, Difference, boxes, compared, counters, differences
+from streamnb.views.shapes import Choice, Column, Figure, Grid, Part, Row, Shape, Sheet, dot, line, rect, table, text
 from streamnb.views.view import View
 
 _HIGH, _GAP, _TOP = 58, 30, 34
@@ -23,8 +25,13 @@ def plan_sheet(
     found: Sequence[Difference],
     work: Mapping[int, Counter],
     batch: int | None,
+    *,
+    ladder: Ladder | None = None,
 ) -> Sheet:
-    """Lay out a plan as written and as it runs; ``work`` is by the number of the operator that runs."""
+    """Lay out a plan as written and as it runs; ``work`` is by the number of the operator that runs.
+
+    With a ``ladder`` that stands on a rung, these are the plans before and after one rule.
+    """
     number = len(runs)
     title = f"{number} operator{'' if number == 1 else 's'} run, "
     title += (
@@ -32,7 +39,12 @@ def plan_sheet(
         if found
         else "as they are written."
     )
-    parts: list[Part] = [figure(written, runs, found, work)]
+    rung = ladder.rung if ladder is not None else None
+    if ladder is not None and rung is not None:
+        title = f"Rule {ladder.on} of {len(ladder.rungs)}: {rung.rule}."
+    heads = ("as written", "as it runs") if rung is None else ("before this rule", "after it")
+    parts: list[Part] = [] if ladder is None else ladder.parts()
+    parts.append(figure(written, runs, found, work, heads))
     if found:
         parts.append(_rules(runs, found))
     of = f" Numbers are those of batch {batch}; hover for all batches." if batch is not None else ""
@@ -45,7 +57,11 @@ def plan_sheet(
 
 
 def figure(
-    written: Sequence[Box], runs: Sequence[Box], found: Sequence[Difference], work: Mapping[int, Counter]
+    written: Sequence[Box],
+    runs: Sequence[Box],
+    found: Sequence[Difference],
+    work: Mapping[int, Counter],
+    heads: tuple[str, str] = ("as written", "as it runs"),
 ) -> Figure:
     """Draw one tree where both plans are the same, else two, with lines between what was moved."""
     deepest = max(box.row for box in (*written, *runs)) + 1
@@ -54,18 +70,18 @@ def figure(
     right = (0.0, 760.0)
     if found:
         left, right = (0.0, 350.0), (400.0, 360.0)
-        shapes += [text(2, 16, "as written", "ink", 13, bold=True), *_tree(written, left, {}, {})]
+        shapes += [text(2, 16, heads[0], "ink", 13, bold=True), *_tree(written, left, {}, {})]
     marks = {difference.number: n for n, difference in enumerate(found, 1)}
-    shapes += [text(right[0] + 2, 16, "as it runs", "ink", 13, bold=True), *_tree(runs, right, work, marks)]
+    shapes += [text(right[0] + 2, 16, heads[1], "ink", 13, bold=True), *_tree(runs, right, work, marks)]
     if found:
         shapes += _moves(written, runs, found, left, right)
     rows = [_told(box, work.get(box.number)) for box in runs]
-    heads = ("number", "operator", "rows in", "rows out", "late", "keys", "ms")
-    return Figure(_said(runs), height, tuple(shapes), table("Operators, all batches so far", heads, rows))
+    columns = ("number", "operator", "rows in", "rows out", "late", "keys", "ms")
+    return Figure(_said(runs, heads[1]), height, tuple(shapes), table("Operators, all batches so far", columns, rows))
 
 
-def _said(runs: Sequence[Box]) -> str:
-    return "The plan that runs: " + ", then ".join(f"{box.verb} {box.words}".strip() for box in runs)
+def _said(runs: Sequence[Box], what: str) -> str:
+    return f"The plan {what}: " + ", then ".join(f"{box.verb} {box.words}".strip() for box in runs)
 
 
 def _told(box: Box, did: Counter | None) -> tuple[Any, ...]:
@@ -82,7 +98,8 @@ def _tree(
     shapes: list[Shape] = []
     for box in found:
         for number in box.inputs:
-            shapes += _edge(places[number], places[box.number], found[number - 1], work.get(number))
+            role = "second" if {number, box.number} & marks.keys() else "muted"
+            shapes += _edge(places[number], places[box.number], found[number - 1], work.get(number), role)
     for box in found:
         shapes += _box(box, places[box.number], work.get(box.number), marks.get(box.number))
     return shapes
@@ -97,7 +114,7 @@ def _place(box: Box, found: Sequence[Box], span: tuple[float, float]) -> tuple[f
 
 
 def _edge(
-    above: tuple[float, float, float], below: tuple[float, float, float], box: Box, did: Counter | None
+    above: tuple[float, float, float], below: tuple[float, float, float], box: Box, did: Counter | None, role: str
 ) -> list[Shape]:
     x0, y0 = above[0] + above[2] / 2, above[1] + _HIGH
     x1, y1 = below[0] + below[2] / 2, below[1]
@@ -105,7 +122,7 @@ def _edge(
     columns = f"{box.columns} column{'' if box.columns == 1 else 's'}"
     words = columns if did is None else f"{big(did.rows_out)} row{'' if did.rows_out == 1 else 's'} × {columns}"
     x, y = (x0 + x1) / 2 + 8, (y0 + y1) / 2 + 4
-    return [line([(x0, y0), (x1, y1)], "muted", round(width, 1)), text(x, y, words, "muted", 11.5)]
+    return [line([(x0, y0), (x1, y1)], role, round(width, 1)), text(x, y, words, "muted", 11.5, halo=True)]
 
 
 def _box(box: Box, place: tuple[float, float, float], did: Counter | None, mark: int | None) -> list[Shape]:
@@ -167,6 +184,45 @@ def _rules(runs: Sequence[Box], found: Sequence[Difference]) -> Grid:
     return Grid("What the planner changed, and by which rule", columns, tuple(rows))
 
 
+class Ladder:
+    """The planner's rules, and the one that the reader stands on; 0: all of them at once."""
+
+    def __init__(self, written: Node) -> None:
+        self.written = written
+        self.rungs: list[Rung] = rungs(written)
+        self.on = 0
+
+    @property
+    def rung(self) -> Rung | None:
+        """Return the rule looked at."""
+        return self.rungs[self.on - 1] if self.on else None
+
+    def hear(self, name: str, value: Any) -> None:
+        """Stand on a rung."""
+        if name in {"rung", "pick"} and 0 <= int(value) <= len(self.rungs):
+            self.on = int(value)
+
+    def parts(self) -> list[Part]:
+        """Return the choice of a rung; none where there is no rule to step through."""
+        if not self.rungs:
+            return []
+        told = ((str(n), f"{n}. {rung.rule}") for n, rung in enumerate(self.rungs, 1))
+        return [Choice("rung", "rules, one at a time", (("0", "all at once"), *told), str(self.on))]
+
+    def sheet(self, work: Mapping[int, Counter], batch: int | None) -> Sheet:
+        """Lay out the plans on both sides of the rung; the counters are those of the plan that runs."""
+        rung = self.rung
+        if rung is None:
+            from streamnb.optimize import optimize
+
+            runs = optimize(self.written)
+            return plan_sheet(boxes(self.written), boxes(runs), differences(self.written), work, batch, ladder=self)
+        before, after = boxes(rung.before), boxes(rung.after)
+        last = self.on == len(self.rungs)
+        found = compared(before, after, [Applied(rung.rule, rung.before, rung.after)])
+        return plan_sheet(before, after, found, work if last else {}, batch if last else None, ladder=self)
+
+
 class Plan(View):
     """The plan of a query, with the work of the batch looked at."""
 
@@ -175,15 +231,18 @@ class Plan(View):
     def __init__(self, query: Playable) -> None:
         super().__init__(query)
         written, runs = query.plans  # type: ignore[attr-defined]  # a Query
-        self.written, self.runs, self.found = boxes(written), boxes(runs), differences(written)
-        self._verbs = {box.number: box.verb for box in self.runs}
+        self.ladder = Ladder(written)
+        self._verbs = {box.number: box.verb for box in boxes(runs)}
         self._known: list[tuple[int, dict[int, Counter]]] = []
 
     def sheet(self, at: int) -> Sheet:
         """Lay out the plan with the numbers up to a batch."""
         work = self._work(list(self.query.trace), at)
-        batch = self.query.trace[at].batch_id if at >= 0 else None
-        return plan_sheet(self.written, self.runs, self.found, work, batch)
+        return self.ladder.sheet(work, self.query.trace[at].batch_id if at >= 0 else None)
+
+    def hear(self, name: str, value: Any) -> None:
+        """Stand on a rung of the planner's rules."""
+        self.ladder.hear(name, value)
 
     def _work(self, traces: Sequence[Trace], at: int) -> dict[int, Counter]:
         known = self._known
@@ -199,13 +258,12 @@ class WrittenPlan:
     """The plan of a frame that does not run."""
 
     def __init__(self, plan: Node) -> None:
-        from streamnb.optimize import optimize
-
-        self.written, self.runs, self.found = boxes(plan), boxes(optimize(plan)), differences(plan)
+        self.ladder = Ladder(plan)
 
     def sheet(self) -> Sheet:
         """Lay out the plan."""
-        return plan_sheet(self.written, self.runs, self.found, {}, None)
+        return self.ladder.sheet({}, None)
 
     def hear(self, name: str, value: Any) -> None:
-        """Nothing can be chosen here."""
+        """Stand on a rung of the planner's rules."""
+        self.ladder.hear(name, value)

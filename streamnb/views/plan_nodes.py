@@ -112,9 +112,16 @@ def compared(written: Sequence[Box], runs: Sequence[Box], rules: Sequence[Applie
         twin = same.get(box.number)
         if twin is None:
             found.append(Difference(box.number, None, _rule_of(box, rules, is_new=True), "new"))
-        elif box.verb == "filter" and left[twin] != right[box.number]:
+        elif box.verb == "filter" and _rests_on(written[twin - 1], written) != _rests_on(box, runs):
             found.append(Difference(box.number, twin, _rule_of(box, rules, is_new=False), "moved"))
     return found
+
+
+def _rests_on(box: Box, found: Sequence[Box]) -> tuple[str, str]:
+    """Return the operator below a filter that is none."""
+    while box.verb == "filter":
+        box = found[box.inputs[0] - 1]
+    return box.verb, box.words
 
 
 def _alike(one: Box, other: Box) -> bool:

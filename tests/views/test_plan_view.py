@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from itertools import pairwise
 
 import pandas as pd
 import pytest
 
 import streamnb as sn
+from streamnb.optimize import optimize
 from streamnb.views.joins import Joins
+from streamnb.views.ladder import rungs, told
 from streamnb.views.modes import CHANGED, FINAL, FIRST, SAME, Modes, columns_of
 from streamnb.views.plan import Plan, WrittenPlan
 from streamnb.views.plan_nodes import boxes, differences
-from streamnb.views.shapes import Figure, Grid, Sheet
+from streamnb.views.shapes import Choice, Figure, Grid, Sheet
 from streamnb.views.together import Together
 from streamnb.views.window_shapes import WindowShapes, sessions, shapes_of, sliding, tumbling
 
@@ -242,4 +245,57 @@ def test_a_dashboard_has_the_tab_of_joins_where_streams_are_joined(joined):
     query = sn.stream(events()).query(name="test-joins-none")
     assert not Joins.fits(query)
     assert Joins(query).sheet(-1).title == "No two streams are joined in this query."
+    query.stop()
+
+
+# The ladder
+
+
+def chain() -> sn.StreamFrame:
+    left = sn.stream(events()).with_watermark("at", "1 minute").rename({"v": "w"})
+    right = sn.stream(events()).rename({"at": "seen"})
+    return left.join(right, on="key", how="left").filter(~sn.col("seen").is_null()).filter(sn.col("w") > 3)
+
+
+def test_the_rungs_lead_from_the_written_plan_to_the_one_that_runs():
+    frame = chain()
+    found = rungs(frame.node)
+    assert [rung.rule for rung in found] == [
+        "a row that can match nothing goes before the join",
+        "a filter goes below what it does not depend on",
+    ]
+    assert told(found[0].before) == told(frame.node)
+    assert told(found[-1].after) == told(optimize(frame.node))
+    assert all(told(a.after) == told(b.before) for a, b in pairwise(found))
+
+
+def test_a_plan_that_no_rule_changes_has_no_rungs():
+    frame = sn.stream(events()).select("v")
+    assert rungs(frame.node) == []
+    assert not any(isinstance(part, Choice) for part in WrittenPlan(frame.node).sheet().parts)
+
+
+def test_the_reader_steps_through_the_rules_and_what_moved_is_marked():
+    subject = WrittenPlan(chain().node)
+    assert subject.sheet().title == "9 operators run, 2 of them not where they were written."
+    subject.hear("rung", "2")
+    sheet = subject.sheet()
+    assert sheet.title == "Rule 2 of 2: a filter goes below what it does not depend on."
+    assert {"before this rule", "after it", "1"} <= set(texts(sheet))
+    (rules,) = grids(sheet)
+    assert [(row.cells[2], row.cells[3]) for row in rules.rows] == [("moved", "filter w > 3")]
+    subject.hear("rung", "9")
+    assert subject.sheet() == sheet
+
+
+def test_the_last_rung_of_a_query_tells_the_numbers_of_the_batch():
+    source = events()
+    frame = sn.stream(source).with_watermark("at", "1 minute").filter(sn.col("v") > 3)
+    query = frame.query(name="test-rungs")
+    add(source, "1 a 5", "2 b 1")
+    query.step()
+    view = Plan(query)
+    assert any(t.startswith("2 → 1 rows, ") for t in texts(view.sheet(0)))
+    view.hear("rung", "1")
+    assert any(t.startswith("2 → 1 rows, ") for t in texts(view.sheet(0)))
     query.stop()
