@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from streamnb.hash_index import Slots
-from streamnb.shelf import Shelf
+from streamnb.shelf import Positions, Shelf
 from streamnb.state import EXPIRES
 
 ID = "__id"
@@ -31,7 +31,6 @@ class Bag(Shelf):
         numbers = pl.int_range(self._next, self._next + len(rows), eager=True, dtype=pl.Int64).alias(ID)
         self.upsert(rows.with_columns(numbers), np.full(len(rows), -1, np.int64))
 
-    def _add(self, rows: pl.DataFrame, slots: Slots) -> bool:
-        numbers = rows[ID].to_numpy()
-        self._next = max(self._next, int(numbers.max()) + 1)
-        return super()._add(rows, slots)
+    def _note_new(self, rows: pl.DataFrame, fresh: Positions, slots: Slots) -> None:
+        self._next = max(self._next, int(rows[ID].max()) + 1)  # type: ignore[arg-type]
+        super()._note_new(rows, fresh, slots)

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
 _SPARSE, _FEW = 8, 4096
-"""There may be so many bins for every row, and so many at any rate; beyond, hashing is quicker and smaller."""
+"""There may be so many bins for every row, and so many at any rate."""
+_SORTED, _APART = 2**14, 2**48
+"""So few rows are sorted where there would be more bins than that; beyond, hashing is quicker."""
 
 
 class Bins:
@@ -28,12 +30,12 @@ class Bins:
         for column in columns:
             low, high = int(column.min()), int(column.max())
             count *= high - low + 1
-            if count > most:
+            if count > max(most, _APART if len(of) <= _SORTED else 0):
                 return None
             of *= high - low + 1
             of += column
             of -= low
-        return cls(of, count)
+        return cls(of, count) if count <= most else cls(*_ranks(of))
 
     @cached_property
     def least(self) -> Numbers:
@@ -70,6 +72,18 @@ class Bins:
     def _weighed(self, numbers: NDArray[np.generic]) -> NDArray[np.float64]:
         sums: NDArray[Any] = np.bincount(self.of, numbers, self.count)
         return sums[self.groups]
+
+
+def _ranks(numbers: Numbers) -> tuple[Numbers, int]:
+    """Return numbers in their order instead of themselves, and how many different ones there are."""
+    bits = len(numbers).bit_length()
+    placed = np.sort(numbers << bits | np.arange(len(numbers)))  # quicker than argsort
+    order, placed = placed & ((1 << bits) - 1), placed >> bits
+    rank = np.zeros_like(order)
+    np.cumsum(placed[1:] != placed[:-1], out=rank[1:])
+    ranks = np.empty_like(order)
+    ranks[order] = rank
+    return ranks, int(rank[-1]) + 1
 
 
 def whole_numbers(column: pl.Series) -> Numbers | None:

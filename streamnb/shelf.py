@@ -9,7 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from streamnb.hash_index import Hashes, Slots
-from streamnb.state import EXPIRES, StateTable, taken
+from streamnb.state import EXPIRES, StateTable
+from streamnb.versions import columns, taken
 
 Positions = NDArray[np.int64]
 Run = tuple[Hashes, Slots]
@@ -43,24 +44,24 @@ class Shelf(StateTable):
         positions, slots = (np.concatenate(part) for part in zip(*found, strict=True))
         alive = np.flatnonzero(self._alive(hashes[positions], slots))
         positions, slots = positions[alive], slots[alive]
-        pairs = (positions << 32) | self._row_of[slots]
+        pairs = (positions << 32) | self._store.turns(slots)
         order = np.argsort(pairs, kind="stable")
         once = order[np.flatnonzero(np.diff(pairs[order], prepend=-1))]  # a slot used again stands in two runs
         return self._verified(groups, positions[once], slots[once])
 
     def _verified(self, groups: pl.DataFrame, positions: Positions, slots: Slots) -> tuple[Positions, Slots]:
         """Drop rows of other groups that only share a hash."""
-        mine, theirs = taken(self._frame[self.by], self._row_of[slots]), taken(groups[self.by], positions)
+        mine, theirs = columns(self.rows(slots), self.by), taken(columns(groups, self.by), positions)
         if mine.equals(theirs, null_equal=True):
             return positions, slots
         same = np.array([mine[i].equals(theirs[i], null_equal=True) for i in range(len(slots))], bool)
         return positions[same], slots[same]
 
     def _group_hash(self, rows: pl.DataFrame) -> Hashes:
-        return rows[self.by].hash_rows(0).to_numpy()
+        return columns(rows, self.by).hash_rows(0).to_numpy()
 
     def _alive(self, hashes: Hashes, slots: Slots) -> NDArray[np.bool_]:
-        alive: NDArray[np.bool_] = (self._row_of[slots] >= 0) & (self._group_of[slots] == hashes)
+        alive: NDArray[np.bool_] = (self._store.turns(slots) >= 0) & (self._group_of[slots] == hashes)
         return alive
 
     def _reset(self, rows: pl.DataFrame) -> None:
@@ -68,14 +69,13 @@ class Shelf(StateTable):
         self._group_of = np.empty(0, np.uint64)
         super()._reset(rows)
 
-    def _add(self, rows: pl.DataFrame, slots: Slots) -> bool:
-        hashes = self._group_hash(rows)
-        if len(self._group_of) < len(self._row_of):
-            self._group_of = np.resize(self._group_of, len(self._row_of))
+    def _note_new(self, rows: pl.DataFrame, fresh: Positions, slots: Slots) -> None:
+        hashes = self._group_hash(taken(columns(rows, self.by), fresh))
+        if len(self._group_of) < self._room:
+            self._group_of = np.resize(self._group_of, self._room)
         self._group_of[slots] = hashes
         run, first = _sorted(hashes, slots), self._first_to_join(len(slots))
         self._runs[first:] = [self._joined([*self._runs[first:], run]) if first < len(self._runs) else run]
-        return super()._add(rows, slots)
 
     def _first_to_join(self, more: int) -> int:
         """Return from which run on all are joined with a new one: short ones at the end, or all if most are dead."""

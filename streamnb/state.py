@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from streamnb.block import Block, fits
 from streamnb.hash_index import Hashes, HashIndex, Slots
+from streamnb.store import EXPIRES, FOREVER, Held, Store
+from streamnb.versions import Versions, columns, taken
 
-EXPIRES = "__expires"
-"""The column of a state table with the watermark that ends a row (microseconds; null: never)."""
-
-FOREVER = np.iinfo(np.int64).max
-_PART_RATIO, _MOST_PARTS = 4, 8
+__all__ = ["EXPIRES", "FOREVER", "Changes", "StateTable", "taken"]
+_RUN_RATIO = 4
+_LARGE = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +30,9 @@ class Changes:
 class StateTable:
     """Rows by key. Looking up, writing and evicting cost the rows named, not the rows held.
 
-    New versions of rows are appended to columnar parts; a hash index says which version is the newest, a calendar which
-    keys end when. What a batch appended is its difference to the batch before, so checkpoints, rewinding and the view
-    of what changed all read the same frames. Dead versions are swept once they outnumber the living.
+    A hash index leads from a key to a slot in the store, a calendar says which slots end when. What a batch wrote and
+    removed is its difference to the batch before, so checkpoints, rewinding and the view of what changed all read the
+    same frames. Rows of fixed width are kept in a block and changed in place; of others new versions are appended.
 
     A hash is only a hint: keys are compared, and two keys with one hash make the table hash anew with another seed.
     """
@@ -43,18 +44,17 @@ class StateTable:
         self._reset(pl.DataFrame(schema=self.schema))
 
     def _reset(self, rows: pl.DataFrame) -> None:
-        self._index, self._frame = HashIndex(), rows.clear()
-        self._parts: list[pl.DataFrame] = []
-        self._live = self._size = 0
-        self._row_of = np.empty(0, np.int64)
-        self._ends_at = np.empty(0, np.int64)
+        self._index, self._none = HashIndex(), rows.clear()
+        store = Block if fits(self.schema, self.keys) else Versions
+        self._store: Store = store(self.schema, self.keys)
+        self._live = self._room = 0
         self._free: list[Slots] = []
         self._calendar: list[tuple[NDArray[np.int64], Slots]] = []
         self._upserted: list[pl.DataFrame] = []
         self._removed: list[pl.DataFrame] = []
         self._returned = False  # whether this batch has written rows after it removed some
         if len(rows):
-            self._write(rows, np.full(len(rows), -1, np.int64))
+            self._write(rows, self._store.held(rows), np.full(len(rows), -1, np.int64))
 
     def __len__(self) -> int:
         return self._live
@@ -67,37 +67,39 @@ class StateTable:
 
     def find(self, keys: pl.DataFrame) -> Slots:
         """Return the slot of every key, -1 where the table has none."""
-        return self._match(keys[self.keys], whole=False)[0]
+        return self._known(self._store.held_keys(keys))[0]
 
     def match(self, keys: pl.DataFrame) -> tuple[Slots, pl.DataFrame]:
         """Return the slot of every key, -1 where the table has none, and the newest rows of those that it has."""
-        return self._match(keys[self.keys], whole=True)
+        slots, old = self._known(self._store.held_keys(keys), whole=True)
+        return slots, self._none if old is None else self._store.rows(old)
 
-    def _match(self, keys: pl.DataFrame, *, whole: bool) -> tuple[Slots, pl.DataFrame]:
-        slots = self._index.find(keys.hash_rows(self._seed).to_numpy())
+    def _known(self, keys: Held, *, whole: bool = False) -> tuple[Slots, Held | None]:
+        """Return the slot of every key, and what is held in those that there are, None if there are none."""
+        slots = self._index.find(self._hash(keys))
         known = np.flatnonzero(slots >= 0)
         if not len(known):
-            return slots, self._frame.clear()
-        every = len(known) == len(slots)
-        held = self._frame if whole else self._frame[self.keys]
-        rows = taken(held, self._row_of[slots if every else slots[known]])
-        if not (rows[self.keys] if whole else rows).equals(keys if every else taken(keys, known), null_equal=True):
+            return slots, None
+        if len(known) < len(slots):
+            found = self._store.match(slots[known], self._store.picked(keys, known), whole=whole)
+        else:
+            found = self._store.match(slots, keys, whole=whole)
+        if found is None:
             self._reseed()
-            return self._match(keys, whole=whole)
-        return slots, rows
+            return self._known(keys, whole=whole)
+        return slots, found
 
     def rows(self, slots: Slots) -> pl.DataFrame:
         """Return the newest rows of slots that ``find`` gave (none of them -1)."""
-        return taken(self._frame, self._row_of[slots])
+        return self._store.rows(self._store.at(slots)) if len(slots) else self._none
 
     def frame(self) -> pl.DataFrame:
         """Return every row, oldest write first. Costs the whole table."""
-        return self._frame[np.sort(self._row_of[self._row_of >= 0])]
+        return self.frozen()()
 
     def frozen(self) -> Callable[[], pl.DataFrame]:
         """Return a way to have ``frame()`` as it is now, later and in another thread."""
-        frame, row_of = self._frame, self._row_of.copy()
-        return lambda: frame[np.sort(row_of[row_of >= 0])]
+        return self._store.frozen()
 
     # -- writing
 
@@ -105,28 +107,54 @@ class StateTable:
         """Write rows with distinct keys; ``slots`` are theirs as ``find`` gave them for this very batch."""
         if not len(rows):
             return
-        rows = rows[self.schema.names()] if rows.columns != self.schema.names() else rows
+        rows = columns(rows, self.schema) if rows.columns != self.schema.names() else rows
+        self._noted(rows)
+        held = self._store.held(rows)
+        self._write(rows, held, self._known(held)[0] if slots is None else slots)
+
+    def add_up(self, rows: pl.DataFrame, summed: Collection[str]) -> pl.DataFrame | None:
+        """Write rows with distinct keys, some columns added to those of the rows that are there.
+
+        Return what is written, the keys that were there first; None, with nothing written, where columns hold nulls
+        or are not held side by side.
+        """
+        held = self._store.held(columns(rows, self.schema))
+        slots, old = self._known(held, whole=True)
+        if old is not None:
+            new = slots < 0
+            if new.any():
+                order = np.concatenate([np.flatnonzero(~new), np.flatnonzero(new)])
+                slots, held = slots[order], self._store.picked(held, order)
+            held = self._store.added(held, old, summed)
+        if held is None:
+            return None
+        written = self._store.rows(held)
+        self._noted(written)
+        self._write(written, held, slots)
+        return written
+
+    def _noted(self, rows: pl.DataFrame) -> None:
+        """Count rows as written in this batch."""
         self._upserted.append(rows)
         self._returned = self._returned or len(self._removed) > 0
-        self._write(rows, self.find(rows) if slots is None else slots)
 
-    def _write(self, rows: pl.DataFrame, slots: Slots) -> None:
-        fresh = slots < 0
-        news = slots if not fresh.any() else np.where(fresh, -1, slots)
-        if fresh.any():
-            news[fresh] = self._take(int(fresh.sum()))
-        self._row_of[news] = np.arange(self._size, self._size + len(rows))
-        self._append(rows)
-        self._schedule(rows[EXPIRES], news)
-        if fresh.any() and not self._add(rows if fresh.all() else taken(rows, np.flatnonzero(fresh)), news[fresh]):
-            self._reseed()
-        self._sweep()
+    def _write(self, rows: pl.DataFrame, held: Held, slots: Slots) -> None:
+        new = slots < 0
+        fresh = np.flatnonzero(new)
+        if len(fresh):
+            slots = slots.copy()
+            slots[fresh] = self._take(len(fresh))
+        self._schedule(self._store.ends_of(held), slots, ~new)
+        self._store.write(slots, held)
+        if len(fresh):
+            self._live += len(fresh)
+            self._note_new(rows, fresh, slots[fresh])
+            keys = held if len(fresh) == len(slots) else self._store.picked(held, fresh)
+            if not self._index.insert(self._hash(keys), slots[fresh]):
+                self._reseed()
 
-    def _add(self, rows: pl.DataFrame, slots: Slots) -> bool:
-        """Index new keys; False if two of them share a hash."""
-        hashes = self._hash(rows)
-        self._live += len(rows)
-        return self._index.insert(hashes, slots)
+    def _note_new(self, rows: pl.DataFrame, fresh: NDArray[np.int64], slots: Slots) -> None:
+        """Hear which of the rows written have new keys, and their slots."""
 
     def evict(self, watermark: int) -> pl.DataFrame:
         """Remove and return the rows that end at or before ``watermark``, first ended first."""
@@ -148,13 +176,13 @@ class StateTable:
         ends, slots = (np.concatenate(part) for part in zip(*due, strict=True))
         order = np.argsort(ends, kind="stable")
         ends, slots = ends[order], slots[order]
-        still = np.flatnonzero((self._ends_at[slots] == ends) & (self._row_of[slots] >= 0))
+        still = np.flatnonzero((self._store.ends(slots) == ends) & (self._store.turns(slots) >= 0))
         still = still[self._first_of_each(slots[still])]
         return ends[still], slots[still]
 
     def _first_of_each(self, slots: Slots) -> NDArray[np.int64]:
         """Return where each slot stands first: a freed slot may stand twice in the calendar."""
-        places, first = np.arange(len(slots)), np.empty(len(self._row_of), np.int64)
+        places, first = np.arange(len(slots)), np.empty(self._room, np.int64)
         first[slots[::-1]] = places[::-1]  # of places with one slot the last one written stays
         return np.flatnonzero(first[slots] == places)
 
@@ -167,29 +195,30 @@ class StateTable:
     def remove(self, slots: Slots) -> pl.DataFrame:
         """Remove and return the rows of some slots."""
         if not len(slots):
-            return self._frame.clear()
+            return self._none
         gone = self.rows(slots)
         self._index.remove(slots)
-        self._row_of[slots], self._ends_at[slots] = -1, FOREVER
+        self._store.drop(slots)
         self._free.append(slots)
         self._live -= len(slots)
         self._removed.append(gone)
-        self._sweep()
         return gone
 
     # -- one batch to the next
 
     def pending(self) -> Changes:
         """Return what this batch has changed so far. A row that was removed and written again is not removed."""
-        removed = _joined(self._removed, self._frame)
+        removed = _joined(self._removed, self._none)
         if self._returned and len(removed):
             removed = removed.filter(pl.Series(self.find(removed) < 0))
-        return Changes(_joined(self._upserted, self._frame), removed)
+        return Changes(_joined(self._upserted, self._none), removed)
 
     def commit(self) -> Changes:
         """Close the batch: return what it changed, and start counting anew."""
         changes = self.pending()
         self._upserted, self._removed, self._returned = [], [], False
+        if self._room > max(_LARGE, 8 * self._live):
+            self._reset(self.frame())
         return changes
 
     def restore(self, rows: pl.DataFrame) -> None:
@@ -206,70 +235,45 @@ class StateTable:
     @property
     def nbytes(self) -> int:
         """Bytes held for rows, index and calendar, dead versions included."""
-        arrays = self._row_of.nbytes + self._ends_at.nbytes + self._index.nbytes
         calendar = sum(ends.nbytes + slots.nbytes for ends, slots in self._calendar)
-        return int(self._frame.estimated_size()) + arrays + calendar
+        return self._store.nbytes + self._index.nbytes + calendar
 
     # -- inside
 
-    def _hash(self, rows: pl.DataFrame) -> Hashes:
-        return rows[self.keys].hash_rows(self._seed).to_numpy()
+    def _hash(self, keys: Held) -> Hashes:
+        return self._store.hashes(keys, self._seed)
 
     def _take(self, count: int) -> Slots:
         """Return free slots, new ones where needed."""
-        taken, old = [], len(self._row_of)
+        found, old = [], self._room
         while count and self._free:
             free = self._free.pop()
-            taken.append(free[:count])
+            found.append(free[:count])
             if len(free) > count:
                 self._free.append(free[count:])
-            count -= len(taken[-1])
+            count -= len(found[-1])
         if not count:
-            return np.concatenate(taken)
+            return np.concatenate(found)
         needed = old + count
-        grown = max(needed, 2 * old, 16)
-        self._row_of = _grown(self._row_of, grown, -1)
-        self._ends_at = _grown(self._ends_at, grown, FOREVER)
-        self._free.append(np.arange(needed, grown))
-        return np.concatenate([*taken, np.arange(old, needed)])
+        self._room = max(needed, 2 * old, 16)
+        self._store.grow(self._room)
+        self._free.append(np.arange(needed, self._room))
+        return np.concatenate([*found, np.arange(old, needed)])
 
-    def _append(self, rows: pl.DataFrame) -> None:
-        """Add a part. Parts stay few: small ones at the end are joined, so that each is several times the next."""
-        self._size += len(rows)
-        self._parts.append(rows)
-        if len(self._parts) <= _MOST_PARTS:
-            self._frame = self._frame.vstack(rows) if len(self._parts) > 1 else rows
+    def _schedule(self, ends: NDArray[np.int64], slots: Slots, known: NDArray[np.bool_]) -> None:
+        """Note when rows end that are about to be written; of known ones, if they ended otherwise."""
+        news = ends != FOREVER
+        if not news.any():
             return
-        tail = self._parts.pop()
-        while self._parts and len(self._parts[-1]) <= _PART_RATIO * len(tail):
-            tail = pl.concat([self._parts.pop(), tail], rechunk=True)
-        self._parts.append(tail)
-        self._frame = pl.concat(self._parts, rechunk=False)
-
-    def _schedule(self, expires: pl.Series, slots: Slots) -> None:
-        ends = (expires.fill_null(FOREVER) if expires.null_count() else expires).to_numpy()
-        news = self._ends_at[slots] != ends
-        self._ends_at[slots] = ends
-        news &= ends != FOREVER
+        if known.any():
+            news[known] &= self._store.ends(slots[known]) != ends[known]
         if not news.any():
             return
         run = _sorted(ends[news], slots[news])
-        while self._calendar and len(self._calendar[-1][0]) <= _PART_RATIO * len(run[0]):
+        while self._calendar and len(self._calendar[-1][0]) <= _RUN_RATIO * len(run[0]):
             last = self._calendar.pop()
             run = _sorted(np.concatenate([last[0], run[0]]), np.concatenate([last[1], run[1]]))
         self._calendar.append(run)
-
-    def _sweep(self) -> None:
-        """Rewrite the living rows once most versions are dead, unless they are few and small."""
-        dead = self._size - self._live
-        if dead <= self._live or (dead <= self._live + 1024 and self._frame.estimated_size() < 2**20):
-            return
-        live, slot_of = np.flatnonzero(self._row_of >= 0), np.full(self._size, -1)
-        slot_of[self._row_of[live]] = live
-        live = slot_of[slot_of >= 0]
-        kept = self.rows(live).rechunk()
-        self._row_of[live] = np.arange(len(live))
-        self._parts, self._frame, self._size = [kept], kept, len(kept)
 
     def _reseed(self) -> None:
         """Two keys met in one hash: hash all with the next seed."""
@@ -279,20 +283,9 @@ class StateTable:
         self._upserted, self._removed, self._returned = kept
 
 
-def taken(rows: pl.DataFrame, numbers: NDArray[np.int64]) -> pl.DataFrame:
-    """Return some rows by their numbers, which are not negative."""
-    return rows[numbers.astype(np.uint32)]
-
-
 def _sorted(ends: NDArray[np.int64], slots: Slots) -> tuple[NDArray[np.int64], Slots]:
     order = np.argsort(ends, kind="stable")
     return ends[order], slots[order]
-
-
-def _grown(values: NDArray[np.int64], size: int, fill: int) -> NDArray[np.int64]:
-    grown = np.full(size, fill, values.dtype)
-    grown[: len(values)] = values
-    return grown
 
 
 def _joined(frames: Sequence[pl.DataFrame], like: pl.DataFrame) -> pl.DataFrame:

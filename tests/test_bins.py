@@ -28,8 +28,16 @@ def test_groups_come_in_order_of_their_first_rows_with_sizes_and_exact_sums(rows
     assert found.equals(expected)
 
 
-def test_numbers_far_apart_are_not_counted() -> None:
-    assert Bins.by([np.array([0, 2**62])]) is None
+def test_few_numbers_far_apart_are_counted_in_order_of_size() -> None:
+    far = Bins.by([np.array([2**46, -5, 2**46, 7, -5])])
+    assert far is not None
+    assert far.count == 3
+    assert far.first.tolist() == [0, 1, 3]
+    assert far.sizes.to_list() == [2, 2, 1]
+
+
+def test_numbers_too_far_apart_are_not_counted() -> None:
+    assert Bins.by([np.array([0, 2**48])]) is None
     assert Bins.by([np.array([-(2**63), 2**63 - 1])]) is None
 
 
@@ -40,7 +48,7 @@ def test_what_is_no_whole_number_or_null_is_not_counted(values: list[object]) ->
 
 @pytest.mark.parametrize("slide", [None, "4 seconds"])
 @pytest.mark.parametrize("mode", ["append", "update", "complete"])
-def test_a_query_gives_out_the_same_counted_or_hashed(
+def test_a_query_gives_out_the_same_counted_sorted_or_hashed(
     mode: str, slide: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(5)
@@ -53,13 +61,15 @@ def test_a_query_gives_out_the_same_counted_or_hashed(
         }
     )
 
-    def emitted(*, counted: bool) -> list[pd.DataFrame]:
-        monkeypatch.setattr(bins, "_FEW", 10_000 if counted else 0)
+    def emitted(way: str) -> list[pd.DataFrame]:
+        monkeypatch.setattr(bins, "_FEW", 10_000 if way == "counted" else 0)
+        monkeypatch.setattr(bins, "_SORTED", 10_000 if way == "sorted" else 0)
         monkeypatch.setattr(bins, "_SPARSE", 0)
         frame = sn.from_pandas(rows, rows=100).with_watermark("at", "3 seconds")
         groups = frame.group_by(sn.window("at", "10 seconds", slide), "k")
         query = groups.agg(n=sn.count(), total=sn.sum("v"), whole=sn.sum("k"), mean=sn.mean("v")).query(mode).run()
         return query.emitted
 
-    for counted, hashed in zip(emitted(counted=True), emitted(counted=False), strict=True):
+    for counted, by_rank, hashed in zip(emitted("counted"), emitted("sorted"), emitted("hashed"), strict=True):
         assert counted.equals(hashed)
+        assert by_rank.equals(hashed)

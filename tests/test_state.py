@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from streamnb.hash_index import HashIndex
 from streamnb.state import EXPIRES, StateTable
+from streamnb.versions import Versions
 from tests import laws  # noqa: F401  its settings of hypothesis
 
 NAMES = ["a", "b", "é", "", "日本", None]
@@ -26,34 +27,42 @@ entries = st.dictionaries(keys, st.tuples(st.integers(0, 9), st.none() | st.inte
 class Colliding(StateTable):
     """With the first seeds, keys share few hashes or a single one."""
 
-    def _hash(self, rows: pl.DataFrame) -> Any:
-        hashes = super()._hash(rows)
+    def _hash(self, keys: Any) -> Any:
+        hashes = super()._hash(keys)
         return hashes % np.uint64([1, 2, 7][self._seed]) if self._seed < 3 else hashes
 
 
-def table_of(kind: type[StateTable]) -> StateTable:
-    return kind({"name": pl.String(), "number": pl.Int64(), "value": pl.Int64()}, ["name", "number"])
+def table_of(kind: type[StateTable], name: pl.DataType) -> StateTable:
+    return kind({"name": name, "number": pl.Int64(), "value": pl.Int64()}, ["name", "number"])
 
 
 def frame(table: StateTable, held: dict[Key, tuple[int, int | None]]) -> pl.DataFrame:
-    data = [(*key, *values) for key, values in held.items()]
+    """Return entries as rows of a table; where names are whole numbers there, by their places in NAMES."""
+    data: list[tuple[Any, ...]] = [(*key, *values) for key, values in held.items()]
+    if table.schema["name"] != pl.String():
+        data = [(None if row[0] is None else NAMES.index(row[0]), *row[1:]) for row in data]
     return pl.DataFrame(data, schema=table.schema, orient="row")
 
 
 def contents(rows: pl.DataFrame) -> dict[Key, tuple[int, int | None]]:
-    found = {(name, number): (value, ends) for name, number, value, ends in rows.rows()}
+    found = {(_name(name), number): (value, ends) for name, number, value, ends in rows.rows()}
     assert len(found) == len(rows), "a key stands twice"
     return found
+
+
+def _name(value: Any) -> str | None:
+    return NAMES[value] if isinstance(value, int) else value
 
 
 class Machine(RuleBasedStateMachine):
     """Whatever is done to a table is done to a dictionary, too."""
 
     kind: type[StateTable] = StateTable
+    names: pl.DataType = pl.String()
 
     def __init__(self) -> None:
         super().__init__()
-        self.table, self.copy = table_of(self.kind), table_of(self.kind)
+        self.table, self.copy = table_of(self.kind, self.names), table_of(self.kind, self.names)
         self.model: dict[Key, tuple[int, int | None]] = {}
 
     def commit(self) -> None:
@@ -124,12 +133,26 @@ class CollidingMachine(Machine):
     kind = Colliding
 
 
+class BlockMachine(Machine):
+    """Where all columns have a fixed width, rows are kept in a block."""
+
+    names = pl.Int16()
+
+
+class CollidingBlockMachine(BlockMachine):
+    kind = Colliding
+
+
 effort = settings(max_examples=15, stateful_step_count=15, deadline=None, derandomize=True, database=None,
                   suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
 TestTable = Machine.TestCase
 TestTable.settings = effort
 TestTableWithCollisions = CollidingMachine.TestCase
 TestTableWithCollisions.settings = effort
+TestBlock = BlockMachine.TestCase
+TestBlock.settings = effort
+TestBlockWithCollisions = CollidingBlockMachine.TestCase
+TestBlockWithCollisions.settings = effort
 
 
 # -- keys of every kind
@@ -147,6 +170,11 @@ KINDS: dict[str, tuple[Any, list[Any]]] = {
         [dt.datetime(2026, 10, 25, 0, 30, tzinfo=dt.UTC), dt.datetime(2026, 10, 25, 1, 30, tzinfo=dt.UTC), None],
     ),
     "days": (pl.Date(), [dt.date(1970, 1, 1), dt.date(2026, 2, 28), None]),
+    "hours": (pl.Time(), [dt.time(0), dt.time(23, 59, 59, 999_999), None]),
+    "spans": (pl.Duration("ms"), [dt.timedelta(0), dt.timedelta(days=-3), None]),
+    "small numbers": (pl.UInt8(), [0, 255, None]),
+    "large numbers": (pl.UInt64(), [0, 2**63, 2**64 - 1, None]),
+    "short numbers": (pl.Float32(), [0.0, 0.1, math.nan, None]),
 }  # fmt: skip
 
 
@@ -175,14 +203,16 @@ def test_minus_zero_is_zero_and_nan_is_one_key() -> None:
 
 
 def numbers(table: StateTable, values: range, ends: int | None = None) -> pl.DataFrame:
-    return pl.DataFrame({"k": values, EXPIRES: [ends] * len(values)}, schema_overrides=table.schema)
+    types = {name: table.schema[name] for name in ("k", EXPIRES)}
+    return pl.DataFrame({"k": values, EXPIRES: [ends] * len(values)}, schema_overrides=types)
 
 
 def test_many_small_batches_leave_few_parts() -> None:
-    table = StateTable({"k": pl.Int64()}, ["k"])
+    table = StateTable({"k": pl.Int64(), "text": pl.String()}, ["k"])
     for i in range(1000):
-        table.upsert(numbers(table, range(3 * i, 3 * i + 3), i))
-    assert len(table._parts) <= 8
+        table.upsert(numbers(table, range(3 * i, 3 * i + 3), i).with_columns(text=pl.lit("x")))
+    assert isinstance(table._store, Versions)
+    assert len(table._store._parts) <= 8
     assert len(table._calendar) <= 8
     assert len(table.frame()) == 3000
 
@@ -235,3 +265,24 @@ def test_the_index_finds_what_was_put_in_and_nothing_else(names: list[int], modu
     assert (index.find(hashes) == expected).all()
     index.insert(hashes[::2], slots[::2])
     assert (index.find(hashes) == slots).all()
+
+
+def test_a_table_that_was_large_gives_its_memory_back() -> None:
+    table = StateTable({"k": pl.Int64()}, ["k"])
+    table.upsert(numbers(table, range(200_000), 1))
+    table.upsert(numbers(table, range(-10, 0), 2))
+    large = table.nbytes
+    table.evict(1)
+    removed = table.commit().removed
+    assert len(removed) == 200_000
+    assert table.nbytes < large / 1000
+    assert table.frame()["k"].to_list() == list(range(-10, 0))
+    assert len(table.evict(2)) == 10
+
+
+def test_more_columns_than_a_block_has_bits_for_are_kept_all_the_same() -> None:
+    names = [f"c{n}" for n in range(20)]
+    table = StateTable(dict.fromkeys(names, pl.Int64()), ["c0"])
+    rows = pl.DataFrame({name: [n, None] for n, name in enumerate(names)} | {EXPIRES: [None, 3]}, table.schema)
+    table.upsert(rows)
+    assert table.frame().equals(rows)

@@ -125,6 +125,9 @@ class AggregateStep(FoldStep):
         """Merge a batch's groups into state; return their new rows."""
         if not len(partial):
             return partial
+        added = self.table.add_up(partial, self.parts) if self.adds else None
+        if added is not None:
+            return added
         slots, old = self.table.match(partial)
         written = partial
         if len(old) == len(partial):
