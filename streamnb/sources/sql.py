@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -43,7 +44,8 @@ def from_sql(
     table
         Its name, with its schema if need be: ``"public.orders"``.
     where
-        The file of a SQLite database, or ``"postgresql://user:password@host/db"``; the password is never shown.
+        The file of a SQLite database, or ``"postgresql://user:password@host/db"``, or ``"host=… dbname=…"``; the
+        password is never shown.
     by
         A column of whole numbers, text or times, with an index.
     schema
@@ -58,9 +60,15 @@ def from_sql(
         raise PlanError(
             f"from_sql: rows_per_batch={rows_per_batch!r} reads nothing; give 1 or more.", code="OPTION_INVALID"
         )
-    is_postgres = where.startswith(("postgresql://", "postgres://")) or "dbname=" in where
-    database: _Database = _Postgres(where, seconds) if is_postgres else _SQLite(where, seconds)
+    database: _Database = _Postgres(where, seconds) if _is_postgres(where) else _SQLite(where, seconds)
     return Table(database, table, by, schema, rows_per_batch)
+
+
+def _is_postgres(where: str) -> bool:
+    """Tell an address of Postgres, ``host=… dbname=…`` too, from a path."""
+    if where.startswith(("postgresql://", "postgres://")):
+        return True
+    return re.match(r"\s*\w+\s*=", where) is not None and not Path(where).exists()
 
 
 class Table:

@@ -429,6 +429,12 @@ def test_a_missing_library_is_one_line_to_type(monkeypatch):
         sn.from_kafka("t", "localhost:9092", SCHEMA)
 
 
+def test_a_missing_library_for_avro_is_one_line_to_type(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastavro", None)
+    with pytest.raises(LibraryMissingError, match=r'^from_kafka needs fastavro: pip install "streamnb\[kafka\]"$'):
+        sn.from_kafka("t", "localhost:9092", AVRO, format="avro")
+
+
 @pytest.mark.parametrize(
     "options", [{"format": "xml"}, {"rows_per_batch": 0}, {"metadata": ["nope"]}, {"key": "int"}, {"timeout": "soon"}]
 )
