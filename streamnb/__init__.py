@@ -53,6 +53,7 @@ from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, from
 from streamnb.group_state import GroupState
 from streamnb.learn import chaos, data, simulate
 from streamnb.learn.check import check, hint, solution
+from streamnb.learn.load import load
 from streamnb.learn.predict import predict
 from streamnb.learn.race import race
 from streamnb.learn.workers import workers
@@ -187,6 +188,7 @@ __all__ = [
     "late",
     "line",
     "lit",
+    "load",
     "max",
     "max_by",
     "mean",
