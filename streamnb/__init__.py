@@ -56,6 +56,7 @@ from streamnb.learn.check import check, hint, solution
 from streamnb.learn.load import load
 from streamnb.learn.predict import predict
 from streamnb.learn.race import race
+from streamnb.learn.workbench import workbench
 from streamnb.learn.workers import workers
 from streamnb.ops.join import between
 from streamnb.ops.session import session_window
@@ -227,5 +228,6 @@ __all__ = [
     "window",
     "window_time",
     "windows",
+    "workbench",
     "workers",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from streamnb.connect import Offset, Source, Unit
+from streamnb.connect import BadRecord, Offset, Sifted, Source, Unit
 from streamnb.errors import PlanError, column_not_found
 from streamnb.ops.read import Read
 from streamnb.schema import as_rows, polars_schema
@@ -170,6 +170,7 @@ class _Disturbed:
     _units: list[pl.DataFrame] = field(default_factory=list)
     _times: list[int | None] = field(default_factory=list)
     _held: list[Later] = field(default_factory=list)
+    _bad: dict[int, Sequence[BadRecord]] = field(default_factory=dict)  # records that are no rows, by unit
     _read: Offset = None
     _rows: int = 0
 
@@ -182,8 +183,10 @@ class _Disturbed:
             pass
         return len(self._units)
 
-    def read(self, start: int | None, end: int) -> pl.DataFrame:
-        return pl.concat([self.schema.to_frame(), *self._upto(start or 0, end)])
+    def read(self, start: int | None, end: int) -> pl.DataFrame | Sifted:
+        rows = pl.concat([self.schema.to_frame(), *self._upto(start or 0, end)])
+        bad = [record for unit in range(start or 0, end) for record in self._bad.get(unit, ())]
+        return Sifted(rows, bad) if bad else rows
 
     def _upto(self, start: int, end: int) -> Iterator[pl.DataFrame]:
         while len(self._units) < end and self._more():
@@ -204,7 +207,10 @@ class _Disturbed:
         unit = self._next()
         if unit is None:
             return self._flush()
-        rows = as_rows("chaos", self.inner.read(self._read, unit.end), self.schema)
+        found = self.inner.read(self._read, unit.end)
+        rows, bad = (found.rows, found.bad) if isinstance(found, Sifted) else (found, ())
+        self._bad[len(self._units)] = bad
+        rows = as_rows("chaos", rows, self.schema)
         number = len(self._units)
         random = np.random.default_rng([self.seed, number])
         out, later = self.disturb(Piece(number, self._rows, unit.time, rows, random))

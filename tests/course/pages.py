@@ -67,7 +67,8 @@ def _output(output: Any, figures: dict[int, str]) -> str:
     if place := re.search(r'data-figure="(\d+)" data-at="(\d+)"', told):
         number = int(place[1])
         begin = f'title="Figure {number + 1}" data-at="{place[2]}"'
-        return f'<iframe {begin} loading="lazy" srcdoc="{escape(figures[number])}"></iframe>'
+        before = told[: told.index("<div data-figure")]
+        return f'{before}<iframe {begin} loading="lazy" srcdoc="{escape(figures[number])}"></iframe>'
     return f"<pre>{escape(told)}</pre>" if mime == "text/plain" else told
 
 

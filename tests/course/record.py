@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamnb.learn.predict import ABSENT, Prediction
+from streamnb.learn.workbench import Workbench
 from streamnb.views import display
 from streamnb.views.inspectors import Exhibit, Inspector
 from streamnb.views.save import save
@@ -23,14 +24,27 @@ def begin() -> None:
     """Let figures and guesses leave what a page without a kernel can show."""
     display.show = lambda query, names=(): _place(Inspector(query, *(names or DASHBOARD)))
     display.show_poster = lambda subject: _place(Exhibit(subject))
+    Workbench._repr_mimebundle_ = _bench  # type: ignore[assignment, method-assign]
     Prediction._repr_mimebundle_ = _told  # type: ignore[assignment, method-assign]
 
 
 def _place(shown: Inspector | Exhibit) -> None:
+    put({"text/html": _left(shown), "text/plain": repr(shown)})
+
+
+def _left(shown: Inspector | Exhibit) -> str:
     """Leave a place that knows which batch the figure showed."""
     at = len(shown.query.trace) - 1 if isinstance(shown, Inspector) else 0
-    put({"text/html": f'<div data-figure="{len(_places)}" data-at="{max(at, 0)}"></div>', "text/plain": repr(shown)})
     _places.append(shown)
+    return f'<div data-figure="{len(_places) - 1}" data-at="{max(at, 0)}"></div>'
+
+
+def _bench(bench: Workbench, **_: Any) -> dict[str, str]:
+    """Return what a workbench begins with: its code, and the figures of its query."""
+    bench.run()
+    assert bench.query is not None
+    code = f'<pre class="script">{escape(bench.script.text())}</pre>'
+    return {"text/html": code + _left(Inspector(bench.query, *DASHBOARD)), "text/plain": repr(bench)}
 
 
 def _told(prediction: Prediction, **_: Any) -> dict[str, str]:

@@ -132,3 +132,11 @@ def test_nothing_disturbs_nothing():
 def test_what_makes_no_sense_is_refused(wrong, message):
     with pytest.raises(sn.PlanError, match=message.replace("(", r"\(")):
         wrong()
+
+
+def test_files_are_disturbed_and_what_is_no_row_in_them_goes_its_own_way(tmp_path):
+    (tmp_path / "a.csv").write_text("at,v\n2024-01-01 10:00:00,1\n2024-01-01 10:01:00,oops\n2024-01-01 10:02:00,3\n")
+    files = sn.from_files(f"{tmp_path}/*.csv", schema={"at": "datetime", "v": "int64"})
+    with sn.chaos.duplicate(files, p=1.0).query() as query:
+        assert query.run().result["v"].tolist() == [1, 3, 1, 3]
+        assert sum(p.num_dead_letters for p in query.progress) == 1
