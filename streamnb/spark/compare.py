@@ -15,6 +15,7 @@ import pandas as pd
 import polars as pl
 
 from streamnb import display
+from streamnb.answers.cards import plural
 from streamnb.errors import QueryError
 from streamnb.ops.group_by import GroupBy
 from streamnb.ops.transform_with_state import TransformWithState
@@ -143,7 +144,7 @@ class Comparison:
     def __repr__(self) -> str:
         if self.same:
             rows = sum(len(batch.ours) for batch in self.compared)
-            return f"{self.name!r} and Spark agree: {len(self.compared)} batches, {rows} rows."
+            return f"{self.name!r} and Spark agree: {plural(len(self.compared), 'batch')}, {plural(rows, 'row')}."
         wrong = [batch.batch_id for batch in self.compared if not batch.same]
         return (
             f"{self.name!r} and Spark differ in {len(wrong)} of {len(self.compared)} batches: {wrong}; see differences."

@@ -37,7 +37,8 @@ class Stage:
     def __init__(self, spark: Any) -> None:
         if is_connect(spark):
             raise PlanError(
-                "compare: a client of Spark Connect cannot hand Spark its batches one by one; use a local session, "
+                "compare: Spark Connect has no way to give a query its batches one by one at a clock of their own: "
+                "Spark's memory stream and manual clock live in the driver's JVM; use a local session, "
                 "SparkSession.builder.master('local[2]').getOrCreate().",
                 code="OPTION_INVALID",
             )
@@ -85,15 +86,19 @@ class Run:
         self.sink = sink or jvm.org.apache.spark.sql.execution.streaming.sources.MemorySink()
         self.clock = jvm.org.apache.spark.util.ManualClock(0)
         mode = getattr(jvm.org.apache.spark.sql.streaming.OutputMode, output_mode.capitalize())()
-        trigger = jvm.org.apache.spark.sql.streaming.Trigger.ProcessingTime(0)
         none, temporary, recover = stage.none, False, True
         self._wrapper = stage.session.streams().startQuery(
             none, none, jvm.scala.Some(checkpoint), rows._jdf, stage.no_options, self.sink, mode,  # noqa: SLF001
-            temporary, recover, trigger, self.clock, none, none,
+            temporary, recover, self.trigger, self.clock, none, none,
         )  # fmt: skip
         self.query = self._wrapper.streamingQuery()
         self._told = 0
         self.finish()
+
+    @property
+    def trigger(self) -> Any:
+        """When Spark looks for rows: at once, whenever there are any."""
+        return self.stage.jvm.org.apache.spark.sql.streaming.Trigger.ProcessingTime(0)
 
     def give(self, rows: Mapping[MemoryStream, Sequence[str]], *, at_ms: int | None = None) -> None:
         """Give streams their rows in one batch, at a moment of the clock, and wait until it is done."""

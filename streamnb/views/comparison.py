@@ -118,10 +118,10 @@ def _at(at: pd.Timestamp | None) -> str:
 
 
 def _batches(comparison: Comparison) -> Grid:
-    heads = ("batch", "rows in", "rows out", "Spark's", "watermark", "Spark's", "dropped", "Spark's", "differing rows")
+    heads = ("batch", "differing", "rows in", "rows out", "Spark's", "watermark", "Spark's", "dropped", "Spark's")
     shown = comparison.compared[-_SHOWN:]
     rows = [
-        (b.batch_id, b.rows_in, len(b.ours), len(b.theirs), *map(_at, b.watermarks), *b.dropped, sum(map(len, b.only)))
+        (b.batch_id, sum(map(len, b.only)), b.rows_in, len(b.ours), len(b.theirs), *map(_at, b.watermarks), *b.dropped)
         for b in shown
     ]
     cut = f"The newest {len(shown)} of {len(comparison.compared):,}; all of them in .batches." * (

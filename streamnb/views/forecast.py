@@ -15,12 +15,12 @@ _SHOWN = 10
 def forecast_sheet(forecast: Forecast, salts: int = 1) -> Sheet:
     """Lay out how rows spread over partitions, how state grows over a day, and what both rest on."""
     count, share = len(forecast.partitions), forecast.hottest_share
-    size = byte_count(forecast.state_bytes)
-    busiest = (
-        "All rows go to the one partition" if count == 1 else f"The busiest of {count:,} partitions gets {share:.1%}"
+    busiest = f"the busiest of {count:,} partitions gets {share:.1%} of the rows"
+    title = f"Forecast: {busiest if count > 1 else 'all rows go to the one partition'}."
+    lead = (
+        f"State after a day is about {byte_count(forecast.state_bytes)}. All is carried on from the rows that the "
+        "query has read; nothing here was measured on a cluster."
     )
-    title = f"Forecast: {busiest[0].lower()}{busiest[1:]}; state after a day {size}."
-    lead = "Carried on from the rows that the query has read. Nothing here was measured on a cluster."
     options = tuple((str(n), "none" if n == 1 else f"{n} values") for n in SALTS)
     parts: tuple[Part, ...] = (
         Slider("partitions", "partitions", 1, max(1000, count), 1, count, f"{count:,}"),

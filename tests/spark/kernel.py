@@ -42,8 +42,16 @@ def main(address: str, folder: Path) -> None:
         query.processAllAvailable()
         progress = query.lastProgress
         say(turn=number, batches=progress["batchId"] + 1, watermark=progress["eventTime"]["watermark"])
-    say(programs=children(), failed=str(query.exception() or ""))
+    say(programs=children(), failed=str(query.exception() or ""), compared=compared(spark, folder))
     query.stop()
+
+
+def compared(spark: Any, folder: Path) -> str:
+    """Return what ``sn.compare`` says about a client of Spark Connect."""
+    try:
+        return repr(sn.compare(hourly(folder / "in").query().run(), spark))
+    except sn.PlanError as error:
+        return str(error)
 
 
 if __name__ == "__main__":

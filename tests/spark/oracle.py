@@ -94,6 +94,8 @@ def _spark_conf(case: Mapping[str, Any]) -> dict[str, str]:
     conf = dict(case.get("conf", {}))
     if "transform_with_state" in json.dumps(case.get("query", {})):
         conf["state_provider"] = ROCKS
+    if case.get("trigger", {}).get("kind") == "processing_time":
+        conf["no_data_micro_batches"] = False  # Spark would run them without end while its clock stands still
     return {_CONF[name]: _text(conf[name]) for name in _CONF if name in conf}
 
 
@@ -110,6 +112,28 @@ def _ddl(schema: Sequence[Sequence[str]]) -> str:
     return ", ".join(f"`{name}` {kind}" for name, kind in schema)
 
 
+class AvailableNow(Run):
+    """A query that ends when it has read what was there."""
+
+    @property
+    def trigger(self) -> Any:
+        return self.stage.jvm.org.apache.spark.sql.streaming.Trigger.AvailableNow()
+
+    def finish(self) -> None:
+        self._wrapper.awaitTermination()
+
+
+class Once(AvailableNow):
+    """A query that ends after one batch."""
+
+    @property
+    def trigger(self) -> Any:
+        return self.stage.jvm.org.apache.spark.sql.streaming.Trigger.Once()
+
+
+BOUNDED: dict[str, type[Run]] = {"available_now": AvailableNow, "once": Once}
+
+
 class _Play:
     """One case on one checkpoint folder."""
 
@@ -124,6 +148,8 @@ class _Play:
             else:
                 self.inputs[name] = oracle.static(source["schema"], source["rows"])
         self.on_stage: Run | None = None
+        self.trigger = case.get("trigger", {"kind": "default"})["kind"]
+        self.now = case.get("clock_start_ms", 0)
         self.way = way(oracle.spark, case, self.inputs)
 
     def run(self) -> list[Step]:
@@ -142,7 +168,8 @@ class _Play:
 
     def _open(self, tree: Mapping[str, Any], sink: Any = None) -> None:
         self.tree, self.df = tree, self.way.frame(tree)
-        self.on_stage = self.oracle.stage.run(self.df, self.case["output_mode"], self.folder, sink)
+        if self.trigger not in BOUNDED:
+            self.on_stage = self.oracle.stage.run(self.df, self.case["output_mode"], self.folder, sink)
 
     def _close(self) -> None:
         if self.on_stage is not None:
@@ -151,8 +178,26 @@ class _Play:
     def _step(self, step: Mapping[str, Any]) -> list[Step]:
         if "restart" in step:
             self._restart(step["restart"] if isinstance(step["restart"], dict) else {})
+            return self._new_batches()
+        given = {self.streams[name]: self._lines(name, rows) for name, rows in step.get("add", {}).items()}
+        if self.trigger in BOUNDED:
+            return self._run_to_the_end(given, waits=step.get("process") is False)
+        if self.trigger == "processing_time":  # a batch without rows is given as one with none
+            self.now += step["advance_ms"]
+            self._run.give(given or {stream: [] for stream in self.streams.values()}, at_ms=self.now)
         else:
-            self._run.give({self.streams[name]: self._lines(name, rows) for name, rows in step["add"].items()})
+            self._run.give(given)
+        return self._new_batches()
+
+    def _run_to_the_end(self, given: Mapping[MemoryStream, Sequence[str]], *, waits: bool) -> list[Step]:
+        """Give rows while no query runs, then let one run until it ends by itself."""
+        for stream, lines in given.items():
+            stream.source.addData(self.oracle.stage.jvm.org.apache.spark.api.python.PythonUtils.toSeq(list(lines)))
+        if waits:
+            return []
+        sink = None if self.on_stage is None else self.on_stage.sink
+        kind = BOUNDED[self.trigger]
+        self.on_stage = kind(self.oracle.stage, self.df, self.case["output_mode"], self.folder, sink)
         return self._new_batches()
 
     @property

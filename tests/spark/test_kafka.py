@@ -80,18 +80,13 @@ def here(options):
 
 
 def plain(rows):
-    return [
-        [None if _is_null(v) else bytes(v) if isinstance(v, bytearray) else _listed(v) for v in row]
-        for row in rows.to_numpy().tolist()
-    ]
+    return [list(map(_plain, row)) for row in rows.to_numpy().tolist()]
 
 
-def _is_null(value: Any) -> bool:
-    return value is None or value != value  # noqa: PLR0124  NaN and NaT
-
-
-def _listed(value: Any) -> Any:
-    return [int(v) for v in value] if hasattr(value, "tolist") and not isinstance(value, float) else str(value)
+def _plain(value):
+    if isinstance(value, list | np.ndarray):
+        return list(map(int, value))
+    return None if pd.isna(value) else bytes(value) if isinstance(value, bytearray) else value
 
 
 def topic(**options: Any) -> Any:

@@ -23,11 +23,10 @@ pytestmark = pytest.mark.spark
 
 PUBLIC = Path(__file__).parents[1] / "cases" / "public.json"
 CASES = {case["name"]: case for case in json.loads(PUBLIC.read_text())["cases"]}
-BY_THE_CLOCK = {n for n, case in CASES.items() if case.get("trigger", {"kind": "default"})["kind"] != "default"}
 ANOTHER_ZONE = {
     "win_one_day_is_utc_aligned_despite_dst": "naive times are UTC, and the session of this case tells another zone",
 }
-ACCEPTED = [n for n, case in CASES.items() if "expect_error" not in case and n not in BY_THE_CLOCK | set(ANOTHER_ZONE)]
+ACCEPTED = [n for n, case in CASES.items() if "expect_error" not in case and n not in ANOTHER_ZONE]
 REFUSED = [n for n, case in CASES.items() if "expect_error" in case and n not in {*FURTHER, *NO_WORDS}]
 SEEDS = range(30)
 RAW = (

@@ -60,7 +60,7 @@ def texts(sheet: Sheet) -> list[str]:
 def test_a_forecast_says_that_it_is_one_and_what_it_assumes(forecast):
     sheet = sheet_of(forecast)
     assert sheet.title.startswith("Forecast: the busiest of 200 partitions gets 90.")
-    assert "Nothing here was measured on a cluster" in sheet.lead
+    assert "nothing here was measured on a cluster" in sheet.lead
     said = [words.text for words in parts(sheet, Words)]
     assert said[0] == "A forecast, not a measurement. It assumes:"
     assert [f"· {point}" for point in forecast.assumptions] == said[1:]
@@ -110,7 +110,7 @@ def test_a_comparison_shows_both_sides_of_every_batch(comparison):
 def test_where_all_is_the_same_nothing_is_marked():
     nothing = batch(0, [], [], watermarks=(None, None), dropped=(0, 0))
     sheet = Compared(Comparison("q", (nothing,))).sheet()
-    assert sheet.title == "'q' and Spark agree: 1 batches, 0 rows."
+    assert sheet.title == "'q' and Spark agree: 1 batch, 0 rows."
     assert not [s for s in parts(sheet, Figure)[0].shapes if s["kind"] == "cross" and "tip" in s]
     assert "None has been set." in texts(sheet)
 
