@@ -6,6 +6,8 @@ import datetime as dt
 import json
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
