@@ -26,22 +26,21 @@ class Bins:
     @classmethod
     def by(cls, columns: Sequence[Numbers]) -> Bins | None:
         """Return the bins of rows by some columns; None where the numbers lie too far apart."""
-        of, count, most = np.zeros(len(columns[0]), np.int64), 1, max(_FEW, _SPARSE * len(columns[0]))
+        of, count, most = None, 1, max(_FEW, _SPARSE * len(columns[0]))
         for column in columns:
             low, high = int(column.min()), int(column.max())
             count *= high - low + 1
-            if count > max(most, _APART if len(of) <= _SORTED else 0):
+            if count > max(most, _APART if len(column) <= _SORTED else 0):
                 return None
-            of *= high - low + 1
-            of += column
-            of -= low
+            of = column - low if of is None else _and(of, column, low, high)
+        assert of is not None  # noqa: S101  there is a column
         return cls(of, count) if count <= most else cls(*_ranks(of))
 
     @cached_property
     def least(self) -> Numbers:
         """The first row of every bin, the number of rows where it has none."""
         least = np.full(self.count, len(self.of))
-        least[self.of[::-1]] = np.arange(len(self.of))[::-1]  # of rows in one bin the last one written stays
+        np.minimum.at(least, self.of, np.arange(len(self.of)))
         return least
 
     @cached_property
@@ -72,6 +71,15 @@ class Bins:
     def _weighed(self, numbers: NDArray[np.generic]) -> NDArray[np.float64]:
         sums: NDArray[Any] = np.bincount(self.of, numbers, self.count)
         return sums[self.groups]
+
+
+def _and(of: Numbers, column: Numbers, low: int, high: int) -> Numbers:
+    """Return bins of bins, in place."""
+    of *= high - low + 1
+    of += column
+    if low:
+        of -= low
+    return of
 
 
 def _ranks(numbers: Numbers) -> tuple[Numbers, int]:
