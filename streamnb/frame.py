@@ -181,9 +181,10 @@ def from_files(
     Parameters
     ----------
     pattern
-        Such as ``"in/*.jsonl"``; ``**`` stands for folders below.
+        Such as ``"in/*.jsonl"``; ``**`` stands for folders below. A folder, ``"in/"``, stands for all files below it.
+        Folders called ``day=2013-02-08`` are columns too, behind the files' own.
     schema
-        Without it the first file gives the columns.
+        Without it the first file gives the columns; folders that it does not name are no columns.
     files_per_batch
         How many files one batch takes at most; all that is new, if not given.
     max_bytes_per_batch

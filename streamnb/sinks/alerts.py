@@ -39,6 +39,9 @@ class Alerts:
         self._query, self._batch = "", -1
         self._made: set[str] = set()
 
+    def __repr__(self) -> str:
+        return f"Alerts({getattr(self._fn, '__qualname__', self._fn)})"
+
     def open(self, query: str, epoch: int) -> None:
         """Hear for which query the batches are."""
         self._query, self._batch = query, -1

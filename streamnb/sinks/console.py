@@ -13,6 +13,9 @@ class Console:
     def __init__(self, rows: int = 20) -> None:
         self._rows = rows
 
+    def __repr__(self) -> str:
+        return "Console()"
+
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         table = rows.head(self._rows).to_pandas().to_string(index=False) if len(rows) else "(no rows)"
         more = f"\n… {len(rows) - self._rows} more" if len(rows) > self._rows else ""

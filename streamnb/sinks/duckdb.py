@@ -46,6 +46,9 @@ class DuckDB(Transactional):
         self._client = library("sinks.DuckDB", "duckdb", "duckdb", "duckdb")
         self._path, self._target = os.fspath(path), Target.of("DuckDB", table, key, version)
 
+    def __repr__(self) -> str:
+        return f"DuckDB({self._path!r}, {self._target.table!r})"
+
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self.check(mode)
         with self._client.connect(self._path) as db:

@@ -40,6 +40,9 @@ class Files:
         self._log = FileLog(self._path)
         self._ledger = Ledger()
 
+    def __repr__(self) -> str:
+        return f"Files({str(self._path)!r}, {self._format.name!r})"
+
     def check(self, mode: str) -> None:
         if mode == "update":
             raise PlanError(

@@ -21,5 +21,8 @@ class ForeachBatch:
     def __init__(self, fn: Callable[[pd.DataFrame, int], object]) -> None:
         self.fn = fn
 
+    def __repr__(self) -> str:
+        return f"ForeachBatch({getattr(self.fn, '__qualname__', self.fn)})"
+
     def write(self, batch_id: int, rows: pd.DataFrame, mode: str) -> None:
         self.fn(rows, batch_id)

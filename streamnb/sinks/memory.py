@@ -16,6 +16,9 @@ class Memory:
         self._batches: dict[int, pl.DataFrame] = {}
         self._mode = "append"
 
+    def __repr__(self) -> str:
+        return f"Memory({len(self._batches)} batches)"
+
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self._batches[batch_id], self._mode = rows, mode
 

@@ -57,6 +57,9 @@ class SQLite(Transactional):
         self._open: _Open | None = None
         self._lock = threading.Lock()
 
+    def __repr__(self) -> str:
+        return f"SQLite({self._path!r}, {self._target.table!r})"
+
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self.check(mode)
         until = time.monotonic() + self._seconds

@@ -15,6 +15,7 @@ from streamnb.connect import Sifted, Unit
 from streamnb.errors import DataError, PlanError
 from streamnb.schema import Schema, as_rows, microseconds, polars_schema
 from streamnb.sinks.file_log import FOLDER, counted
+from streamnb.sources.partitions import columns, inferred, is_open, pattern_of, root_of, values_of
 from streamnb.sources.pieces import Piece, Taken, ends_of_lines, file_format, seen, visible, whole
 from streamnb.sources.sift import check_columns, csv_rows, infer_lines, json_lines
 from streamnb.time import Clock, SystemClock
@@ -31,6 +32,9 @@ class Files:
     looks half written (a Parquet file without its footer; a CSV file that does not end in a line break and was changed
     within the last two seconds) waits. Hidden files, those that begin with ``_`` or end in ``.tmp``, ``.part`` or
     ``.crdownload`` are left alone. New files are taken in order of modification time, then name.
+
+    Folders below the first ``*`` that are called ``name=value`` are columns: those that ``schema`` names, in its
+    types; without one all of them, in types guessed as Spark does. A value that does not fit its column is a DataError.
 
     In a folder that ``sn.sinks.Files`` writes, the files that its log names are read, and no others.
 
@@ -50,7 +54,8 @@ class Files:
         for name, value in {"files_per_batch": files_per_batch, "max_bytes_per_batch": max_bytes_per_batch}.items():
             if value is not None and value < 1:
                 raise PlanError(f"from_files: {name}={value!r} reads nothing; give 1 or more.", code="OPTION_INVALID")
-        self._pattern, self._per_batch, self._bytes = pattern, files_per_batch, max_bytes_per_batch
+        self._given, self._pattern, self._root = pattern, pattern_of(pattern), root_of(pattern_of(pattern))
+        self._per_batch, self._bytes = files_per_batch, max_bytes_per_batch
         self._clock = clock or SystemClock()
         self._done = 0  # what was read once must still be there
         self.recall([])
@@ -62,9 +67,11 @@ class Files:
             raise DataError(
                 f"from_files: no file matches {self._pattern!r} yet, so its columns are not known; give schema={{…}}."
             )
+        paths = [Path(path) for path in dict.fromkeys(piece.path for piece in self._pieces)]
+        folders = inferred([(path, values_of(path, self._root)) for path in paths])
         path = Path(self._pieces[0].path)
         try:
-            return microseconds(_inferred(path)).schema
+            return pl.Schema({**microseconds(_inferred(path)).schema, **folders})
         except PolarsError as error:
             raise _unreadable(path, error) from error
 
@@ -93,7 +100,7 @@ class Files:
     def _look(self) -> None:
         paths = [Path(name) for name in glob.glob(self._pattern, recursive=True)]  # noqa: PTH207  the pattern may be absolute
         logs = {folder: counted(folder) for folder in {path.parent for path in paths}}
-        ready = [path for path in paths if visible(path) and _counts(path, logs[path.parent])]
+        ready = [p for p in paths if visible(p) and is_open(p, self._root) and _counts(p, logs[p.parent])]
         found = [piece for path in ready for piece in self._found(path)]
         self._pieces += sorted(found, key=lambda piece: (piece.modified, Path(piece.path).name, piece.start))
         for piece in found:
@@ -127,11 +134,18 @@ class Files:
         return self._pieces[(start or 0) - self._first : end - self._first]
 
     def _rows(self, piece: Piece) -> Sifted:
-        content = piece.content()
+        folders = columns(values_of(Path(piece.path), self._root), self.schema, piece.path)
+        named = {column.meta.output_name() for column in folders}
+        found = self._rows_within(piece, named)
+        return Sifted(found.rows.with_columns(folders).select(self.schema.names()), found.bad)
+
+    def _rows_within(self, piece: Piece, without: set[str]) -> Sifted:
+        """Return what a file itself says of the columns that its folders do not give."""
+        content, schema = piece.content(), pl.Schema({n: t for n, t in self.schema.items() if n not in without})
         try:
             if file_format(Path(piece.path)) == "lines":
-                return json_lines(content, piece.path, piece.start, self.schema)
-            return _whole_rows(Path(piece.path), content, self.schema)
+                return json_lines(content, piece.path, piece.start, schema)
+            return _whole_rows(Path(piece.path), content, schema, without)
         except PolarsError as error:
             raise _unreadable(piece.path, error) from error
 
@@ -170,16 +184,16 @@ class Files:
         self._taken = self._before | {piece.path: piece.taken() for piece in self._pieces}
 
     def __repr__(self) -> str:
-        return f"Files({self._pattern!r})"
+        return f"Files({self._given!r})"
 
 
-def _whole_rows(path: Path, content: bytes, schema: pl.Schema) -> Sifted:
+def _whole_rows(path: Path, content: bytes, schema: pl.Schema, without: set[str]) -> Sifted:
     kind = file_format(path)
     if kind == "json":
         return json_lines(content, str(path), 0, schema)
     if kind == "csv":
         return csv_rows(content, str(path), schema)
-    rows = pl.read_parquet(content)
+    rows = pl.read_parquet(content).drop(without, strict=False)
     check_columns(str(path), rows.columns, schema)
     return Sifted(as_rows(f"from_files: {path}", rows, schema))
 

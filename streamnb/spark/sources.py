@@ -108,8 +108,13 @@ def format_of(source: Files) -> str:
 
 
 def folder_of(source: Files) -> str:
-    """Return the folder that Spark watches."""
-    return str(Path(pattern_of(source)).parent)
+    """Return the folder that Spark watches; of one whose folders are columns the top, which Spark then reads alike."""
+    folder, root = Path(pattern_of(source)).parent, source._root  # noqa: SLF001
+    return str(root if any("=" in part for part in _folders(source, root)) else folder)
+
+
+def _folders(source: Files, root: Path) -> list[str]:
+    return [part for path in source._taken for part in Path(path).relative_to(root).parts[:-1]]  # noqa: SLF001
 
 
 def options_of(source: Files) -> dict[str, Any]:
