@@ -76,6 +76,7 @@ from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
 from streamnb.views.inspectors import (
     crash_lab,
+    delay,
     joins,
     late,
     metrics,
@@ -166,6 +167,7 @@ __all__ = [
     "crash",
     "crash_lab",
     "data",
+    "delay",
     "doctor",
     "first",
     "flags",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from streamnb.views.cell import running_cell as _running_cell
 from streamnb.views.dashboard import Dashboard
+from streamnb.views.delay import Delay
 from streamnb.views.doctor import Doctor
 from streamnb.views.follower import Follower
 from streamnb.views.joins import Joins
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from streamnb.views.live_sink import LiveSink
     from streamnb.views.view import View
 
-VIEWS: tuple[type[View], ...] = (State, Late, Joins, Plan, Metrics, Sources, Doctor)
+VIEWS: tuple[type[View], ...] = (State, Late, Delay, Joins, Plan, Metrics, Sources, Doctor)
 """The tabs of a dashboard beside the plane."""
 PLANE = "plane"
 

@@ -71,6 +71,15 @@ def late(query: Playable) -> Inspector:
     return Inspector(query, "late")
 
 
+def delay(query: Playable) -> Inspector:
+    """Show the plane with a delay to try: where the watermark would have stood, and which rows it would have dropped.
+
+    For a query with one watermark, of up to 20,000 rows, which is run again for every delay; it is not touched itself.
+    ``sn.what_if`` compares several delays, and what they cost.
+    """
+    return Inspector(query, "delay")
+
+
 def metrics(query: Playable) -> Inspector:
     """Show rows, speed, time, lag and state by batch."""
     return Inspector(query, "metrics")

@@ -1,0 +1,241 @@
+"""Delay: what another delay of the watermark would have dropped, as a ghost beside the one that ran."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from streamnb.answers.lineage import with_delay
+from streamnb.answers.trial import recorded, run
+from streamnb.ops.with_watermark import WithWatermark
+from streamnb.time import MILLISECOND, spell
+from streamnb.views.cursor import Picked
+from streamnb.views.plane import MOST_WHILE_PLAYING, Mark, PlaneLayout, plane_of
+from streamnb.views.plane_axis import spell_clock
+from streamnb.views.plane_rows import instants
+from streamnb.views.plane_shapes import frame_of, plane_sheet
+from streamnb.views.shapes import Figure, Part, Shape, Sheet, Slider, Words, cross, dot, line, rect, table, text
+from streamnb.views.state import nothing
+from streamnb.views.view import View
+
+if TYPE_CHECKING:
+    from streamnb.answers.lineage import Recording
+    from streamnb.progress import Outline, Playable
+    from streamnb.views.chart import Frame
+
+MOST_ROWS = 20_000
+"""Rows up to which a query is run again whenever the slider moves; of more ``sn.what_if`` tells."""
+_STEPS = (1, 10, 100, 1_000, 5_000, 15_000, 60_000, 300_000, 900_000, 1_800_000, 3_600_000, 21_600_000, 86_400_000)
+
+
+@dataclass(frozen=True, eq=False)
+class Ghost:
+    """Another delay (milliseconds): how many of ``rows`` it drops, where the query's own drops ``own``.
+
+    ``changed`` rows fare otherwise; ``lost`` says whether they would be dropped, of those that the picture can find.
+    """
+
+    delay: float
+    own_delay: float
+    dropped: int
+    own: int
+    rows: int
+    changed: int
+    lost: Mapping[Picked, bool]
+
+
+def delay_sheet(layout: PlaneLayout, ghost: Ghost | None, slider: Slider | None, delay: float, own: float) -> Sheet:
+    """Lay out the plane with the watermark that another delay would have made."""
+    base = plane_sheet(layout)
+    figure = next(part for part in base.parts if isinstance(part, Figure))
+    frame = frame_of(layout)
+    changed = _changed(layout, ghost)
+    shapes = [
+        *figure.shapes,
+        *_line(layout, frame, own - delay),
+        *(_ring(row, frame, lost=lost) for row, lost in changed),
+    ]
+    heads = ("row", "as it is", "with this delay")
+    rows = [(_one_line(row), row.fate, "dropped" if lost else "counted") for row, lost in changed]
+    behind = table("Rows that would fare otherwise", heads, rows) if rows else figure.table
+    title = _title(ghost, delay, own)
+    parts: list[Part] = [*([slider] if slider else []), replace(figure, shapes=tuple(shapes), table=behind)]
+    if ghost is not None and len(ghost.lost) < ghost.changed:
+        found = f"{len(ghost.lost):,} of {ghost.changed:,} rows that would fare otherwise can be shown"
+        parts.append(Words(f"{found}: a filter or a function before the watermark hides where the others lie."))
+    lead = "Slide, or pull the dashed line, which is where the watermark would have stood."
+    key = (
+        *base.key, (line([(2, 8), (22, 8)], "watermark", 2, "5 4"), "with this delay"),
+        (dot(12, 8, 6, None, "ink", stroke=1.6), "would be counted"),
+        (cross(12, 8, 5, "ink", width=1.8), "would be dropped"),
+    )  # fmt: skip
+    return Sheet(title, tuple(parts), title, lead, key)
+
+
+def _title(ghost: Ghost | None, delay: float, own: float) -> str:
+    name, is_own = _spelled(delay), delay == own
+    if ghost is None:
+        return f"A delay of {name}{' is the one that runs' if is_own else ''}."
+    lost = f"{ghost.dropped:,} of {ghost.rows:,} rows" if ghost.dropped else f"none of {ghost.rows:,} rows"
+    if is_own:
+        return f"A delay of {name} drops {lost}."
+    return f"A delay of {name} would drop {lost}, where {_spelled(own)} drops {ghost.own:,}."
+
+
+def _spelled(milliseconds: float) -> str:
+    return spell(int(milliseconds) * MILLISECOND)
+
+
+def _one_line(row: Mark) -> str:
+    return "; ".join(row.tip.split("\n")[1:4])
+
+
+def _changed(layout: PlaneLayout, ghost: Ghost | None) -> list[tuple[Mark, bool]]:
+    """Return the rows in sight that would fare otherwise, and whether they would be dropped."""
+    lost = {} if ghost is None else ghost.lost
+    return [(row, lost[row.row]) for row in layout.rows if row.row is not None and row.row in lost]
+
+
+def _ring(row: Mark, frame: Frame, *, lost: bool) -> Shape:
+    x, y = frame.at((row.x, row.y))
+    if not lost:
+        return dot(x, y, 7, None, "ink", stroke=1.6, tip=f"would be counted\n{row.tip}")
+    return cross(x, y, 5.5, "ink", width=1.8, tip=f"would be dropped\n{row.tip}")
+
+
+def _line(layout: PlaneLayout, frame: Frame, by: float) -> list[Shape]:
+    """Draw the watermark's steps moved by a time, with a grip to pull them."""
+    points = [frame.at((x + by, y)) for x, y in layout.stair]
+    inside = [(min(max(x, frame.left), frame.right), y) for x, y in points]
+    if not inside:
+        return []
+    x, y = inside[-1]
+    at = spell_clock(layout.stair[-1][0] + by, None, layout.x.span) if layout.watermark else ""
+    return [
+        line(inside, "watermark", 2, "5 4"),
+        line([(x, frame.bottom), (x, y)], "watermark", 1.4, "5 4"),
+        rect(x - 5, frame.bottom - 64, 10, 26, "ground", line="watermark", stroke=1.6, r=5, drag="delay",
+             tip=f"pull: the watermark would stand at {at}"),
+        text(x, frame.bottom - 47, "↔", "watermark_text", 12, anchor="middle", drag="delay"),
+    ]  # fmt: skip
+
+
+class Delay(View):
+    """The plane with a delay to try; the query itself is not touched."""
+
+    name = "delay"
+
+    def __init__(self, query: Playable) -> None:
+        super().__init__(query)
+        self.own = _milliseconds(query.outline)
+        self.delay = self.own
+        self._frame: tuple[Frame, float] | None = None
+        self._trial: Trial | None = None
+        self._ghosts: dict[tuple[int, float], Ghost] = {}
+
+    @classmethod
+    def fits(cls, query: Playable) -> bool:
+        """Return whether one watermark judges the rows, so that another delay is another place of the same line."""
+        plans = getattr(query, "plans", None)
+        marks = [node for node in plans[1].walk() if isinstance(node, WithWatermark)] if plans else []
+        kept = plans is not None and any(node.remembers for node in plans[1].walk())
+        return len(marks) == 1 and not marks[0].per and kept and query.outline.output_mode != "complete"
+
+    def sheet(self, at: int) -> Sheet:
+        """Lay out the plane after a batch with the delay that is tried."""
+        if not self.fits(self.query):
+            return nothing("There is not one watermark here whose delay could be tried.")
+        if at < 0:
+            return nothing("No batch has run, so there is no watermark yet.")
+        layout = plane_of(self.query, at, MOST_WHILE_PLAYING)
+        newest = layout.stair[-1][0] + self.own if layout.stair else None
+        self._frame = None if newest is None else (frame_of(layout), newest)
+        slider = self._slider(layout) if self.live else None
+        return delay_sheet(layout, self._ghost(at), slider, self.delay, self.own)
+
+    def _slider(self, layout: PlaneLayout) -> Slider:
+        high = max(4 * self.own, 0.5 * layout.x.span, 1_000.0)
+        step = next((step for step in _STEPS if high / step <= 60), _STEPS[-1])
+        high = -(-high // step) * step
+        return Slider("delay", "delay", 0, high, step, self.delay, _spelled(self.delay))
+
+    def hear(self, name: str, value: Any) -> None:
+        """Try a delay: from the slider, or from where the line was pulled to."""
+        if name == "delay":
+            self.delay = max(0.0, float(round(value)))
+        elif name == "drag" and self._frame is not None:
+            frame, newest = self._frame
+            unit = next((step for step in _STEPS if (frame.high_x - frame.low_x) / step <= 240), _STEPS[-1])
+            self.delay = max(0.0, round((newest - frame.x_of(value[1])) / unit) * unit)
+
+    def _ghost(self, at: int) -> Ghost | None:
+        """Run the batches up to one again; not while the query plays, and not for very many rows."""
+        serial = self.query.trace[at].serial
+        known = self._ghosts.get((serial, self.delay))
+        if known is not None or self.query.playing:
+            return known
+        if self._trial is None or self._trial.serial != serial:
+            recording = _until(self.query, at)
+            if sum(told.num_input_rows for told in recording.progress) > MOST_ROWS:
+                return None
+            self._ghosts.clear()
+            self._trial = Trial(serial, recording, self.query.outline)
+        self._ghosts[serial, self.delay] = found = self._trial.ghost(self.delay)
+        return found
+
+
+def _milliseconds(outline: Outline) -> float:
+    return outline.delay / dt.timedelta(milliseconds=1) if outline.delay is not None else 0.0
+
+
+def _until(query: Any, at: int) -> Recording:
+    recording: Recording = query.recording()
+    return replace(
+        recording,
+        traces=recording.traces[: at + 1],
+        progress=recording.progress[: at + 1],
+        emitted=recording.emitted[: at + 1],
+    )
+
+
+class Trial:
+    """The batches up to the one of a trace, to be run again with other delays."""
+
+    def __init__(self, serial: int, recording: Recording, outline: Outline) -> None:
+        self.serial, self._recording, self._outline = serial, recording, outline
+        self._own_delay = _milliseconds(outline)
+        self._own = self._dropped(self._own_delay)
+
+    def ghost(self, delay: float) -> Ghost:
+        """Tell which rows another delay (milliseconds) drops."""
+        then = self._own if delay == self._own_delay else self._dropped(delay)
+        lost = {place: bool(then[row]) for place, row in self._places(np.flatnonzero(then != self._own))}
+        return Ghost(
+            delay,
+            self._own_delay,
+            int(then.sum()),
+            int(self._own.sum()),
+            len(then),
+            int((then != self._own).sum()),
+            lost,
+        )
+
+    def _dropped(self, delay: float) -> np.ndarray[Any, Any]:
+        told = self._recording
+        plan = with_delay(told.plan, {1: int(delay) * MILLISECOND})
+        return run(plan, told.output_mode, told.watermark, recorded(told), int(told.starts[-1])).dropped
+
+    def _places(self, rows: np.ndarray[Any, Any]) -> Iterator[tuple[Picked, int]]:
+        """Yield rows with their batch and place in the order of arrival, where they are not changed on their way."""
+        told = self._recording
+        for number, trace in enumerate(told.traces):
+            first, last = (int(told.starts[n * len(told.sources)]) for n in (number, number + 1))
+            here = rows[(rows >= first) & (rows < last)] - first
+            if len(here) and len(told.sources) == 1 and trace.rows.height == last - first:
+                order = np.argsort(instants(trace.rows, self._outline.arrival, 0.0), kind="stable")
+                places = np.argsort(order)
+                yield from (((trace.batch_id, int(places[row])), first + int(row)) for row in here)
