@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
+import re
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,10 @@ SMALL = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 class Daemon:
-    """A process that says on its log when it is ready."""
+    """A process that says on its log when it is ready; what the pattern ``ready`` finds there is its ``address``.
+
+    Each takes a free port of its own choice: one that was looked for here could be taken by the time it starts.
+    """
 
     def __init__(self, command: Sequence[str], ready: str, folder: Path, memory: str) -> None:
         environment = os.environ | {
@@ -31,22 +34,24 @@ class Daemon:
             command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         self.lines: list[str] = []
-        self.ready, self._told, self._text = False, threading.Event(), ready
+        self.address: str | None = None
+        self._told, self._ready = threading.Event(), re.compile(ready)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.lines.append(line)
-            if self._text in line:
-                self.ready = True
+            if found := self._ready.search(line):
+                self.address = found[found.re.groups]
                 self._told.set()
         self._told.set()
 
-    def wait(self, seconds: float = 180) -> Daemon:
+    def wait(self, seconds: float = 300) -> str:
+        """Return the address; with what went wrong if it does not come."""
         self._told.wait(seconds)
-        assert self.ready, "".join(line for line in self.lines if "ERROR" in line or "xception" in line)[:2000]
-        return self
+        assert self.address, "".join(line for line in self.lines if "ERROR" in line or "xception" in line)[:2000]
+        return self.address
 
     def kill(self) -> None:
         self.process.kill()
@@ -70,8 +75,6 @@ class Cluster:
 @contextmanager
 def cluster(folder: Path) -> Iterator[Cluster]:
     """Start all of it, end all of it."""
-    port, grpc = free_port(), free_port()
-    master_url = f"spark://127.0.0.1:{port}"
     with ExitStack() as stack:
 
         def daemon(command: Sequence[str], ready: str, memory: str = "256m") -> Daemon:
@@ -79,22 +82,23 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             stack.callback(started.stop)
             return started
 
-        spark_class, where = str(BIN / "spark-class"), ["--host", "127.0.0.1", "--webui-port", "0"]
-        master = [spark_class, "org.apache.spark.deploy.master.Master", *where, "--port", str(port)]
-        daemon(master, "I have been elected leader").wait()
+        spark_class, where = str(BIN / "spark-class"), ["--host", "127.0.0.1", "--webui-port", "0", "--port", "0"]
+        master = daemon([spark_class, "org.apache.spark.deploy.master.Master", *where], r"Starting .* (spark://\S+)")
+        url = master.wait()
         worker = [spark_class, "org.apache.spark.deploy.worker.Worker", *where, "--cores", "1", "--memory", "600m"]
         workers = [
-            daemon([*worker, "-d", str(folder / f"work-{n}"), master_url], "Successfully registered") for n in range(2)
+            daemon([*worker, "-d", str(folder / f"work-{n}"), url], "Successfully registered with master")
+            for n in range(2)
         ]
-        server = daemon(_connect(master_url, grpc), "Spark Connect server started", "700m")
-        for started in (*workers, server):
+        server = daemon(_connect(url), r"Spark Connect server started at: (\S+)", "700m")
+        for started in workers:
             started.wait()
-        yield Cluster(workers, f"sc://127.0.0.1:{grpc}")
+        yield Cluster(workers, f"sc://{server.wait()}")
 
 
-def _connect(master_url: str, port: int) -> list[str]:
+def _connect(master_url: str) -> list[str]:
     settings = {
-        "spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": port,
+        "spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": 0,
         "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC {SMALL}", "spark.executor.extraJavaOptions": SMALL,
         "spark.executor.memory": "512m", "spark.executor.cores": 1, "spark.ui.enabled": "false",
@@ -103,10 +107,3 @@ def _connect(master_url: str, port: int) -> list[str]:
     options = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
     kind = "org.apache.spark.sql.connect.service.SparkConnectServer"
     return [str(BIN / "spark-submit"), "--master", master_url, *options, "--class", kind, "spark-internal"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

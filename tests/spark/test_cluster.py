@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import pandas as pd
 import pytest
@@ -35,16 +36,24 @@ class Kernel:
         command = [sys.executable, "-m", "tests.spark.kernel", address, str(folder)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def turn(self):
-        """Have it process all that is there, and return what it says."""
+    def go(self):
+        """Have it process all that is there."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+
+    def said(self, seconds=300):
+        """Return what it says when it is done; if that does not come in time it is ended, and says nothing."""
+        assert self.process.stdout is not None
+        limit = threading.Timer(seconds, self.process.kill)
+        limit.start()
+        line = self.process.stdout.readline()
+        limit.cancel()
+        assert line, f"the kernel ended: {self.process.poll()}"
+        return json.loads(line)
 
     def end(self):
-        said, _ = self.process.communicate(timeout=120)
+        said, _ = self.process.communicate(timeout=300)
         return json.loads(said)
 
 
@@ -67,10 +76,12 @@ def test_a_worker_is_killed_and_the_result_is_ours(spark_cluster, tmp_path):
     feed(folder, range(4))
     kernel = Kernel(spark_cluster.address, tmp_path)
     try:
-        before = kernel.turn()
-        spark_cluster.workers[0].kill()
+        kernel.go()
+        before = kernel.said()
         feed(folder, range(4, 8))
-        after = kernel.turn()
+        kernel.go()
+        spark_cluster.workers[0].kill()
+        after = kernel.said()
         told = kernel.end()
     finally:
         kernel.process.kill()
