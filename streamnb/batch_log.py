@@ -238,6 +238,10 @@ class Log:
     def intent(self, batch_id: int) -> Intent:
         return self._told.intents[batch_id]
 
+    def intents(self, last: int) -> dict[int, Intent]:
+        """Return what the batches up to one were to do, as far back as the log goes."""
+        return {number: intent for number, intent in self._told.intents.items() if number <= last}
+
     def commit_of(self, batch_id: int) -> Mapping[str, Any]:
         """Return what was written when a batch had happened."""
         return self._told.commits[batch_id]

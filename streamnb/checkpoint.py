@@ -1,6 +1,6 @@
 """Checkpoint: the folder in which a query keeps how far it is, and from which it goes on.
 
-``metadata`` says what the query was, ``epoch`` how often it was opened. In ``log`` stand, batch by batch: before its
+``metadata`` says what the query was, ``logic/K`` what it became, ``epoch`` how often it was opened. In ``log`` stand, batch by batch: before its
 rows are computed, what it is going to do; before the sink hears of it, what it changed in state; that it has happened,
 when the sink has it. The disk is waited for once a batch, before the sink hears of it. Beside it are
 ``state/<table>/N.snapshot`` and ``dead_letters/N``. Everything has a checksum.
@@ -16,7 +16,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,14 @@ from streamnb.batch_log import Intent, Log, Note, Recovered
 from streamnb.compatible import FORMAT, Shape, compare
 from streamnb.durable import Disk, Store
 from streamnb.errors import CheckpointError, QueryError
+from streamnb.logics import Logic, Logics, renewed
 from streamnb.state import Changes, StateTable
 from streamnb.state_files import StateFiles, packed, unpacked
 
 RETAIN = 100
 """How many batches can still be gone back to on disk, at least."""
 
-_FOLDERS = ("log", "state", "dead_letters")
+_FOLDERS = ("log", "state", "dead_letters", "logic")
 
 
 class Checkpoint:
@@ -46,11 +47,17 @@ class Checkpoint:
         lock = os.open(self.path / "LOCK", os.O_RDWR | os.O_CREAT, 0o644)
         self._let_go = weakref.finalize(self, os.close, lock)
         _lock(lock, self.path, self._let_go)
-        self.log = Log(self._store)
+        self.log, self.logics = Log(self._store), Logics(self._store)
         self.state = StateFiles(self._store, self.log)
         self._heads: dict[int, list[int]] = {}  # the last changes of each table, after the batches just done
         self._dead: dict[int, int] = {}  # how many dead letters there were after them
+        self._logic: Logic | None = None  # the newest, where it is not that of the metadata
         self.run = ("", 0)  # the query's id, and the number of this run
+
+    @property
+    def sink_since(self) -> int:
+        """From which batch on the sink is the query's."""
+        return 0 if self._logic is None else self._logic.sink_since
 
     def reload(self, tables: Sequence[StateTable], batch_id: int) -> None:
         """Load tables that have just been opened as they were after a batch."""
@@ -70,14 +77,14 @@ class Checkpoint:
 
     # -- opening
 
-    def open(self, tables: Sequence[StateTable], shape: Shape) -> Recovered | None:
+    def open(self, tables: Sequence[StateTable], shape: Shape, *, changed: bool = False) -> Recovered | None:
         """Load the tables as they were after the last batch done; None if nothing has ever run here.
 
-        A plan that cannot go on from here is a CheckpointMismatchError.
+        A plan that cannot go on from here is a CheckpointMismatchError, unless it is known to be ``changed``.
         """
         is_new = not (self.path / "metadata").exists()
         if not is_new:
-            compare(self.path, self._read("metadata"), shape)
+            compare(self.path, self.logics.shapes(), shape, changed=changed)
             self.log.load()  # it must be there
         self.log.open()
         if is_new:
@@ -89,9 +96,43 @@ class Checkpoint:
         self.run = (self._read("metadata")["id"], epoch)
         found = self.log.recovered()
         self._forget_after(-1 if found is None else found.done)
-        if found is not None:
+        newest = self.logics.newest()
+        if newest is not None:
+            self._holds(newest)
+            if found is not None and found.done == newest.after:
+                found = replace(found, late=newest.marks[0], watermark=newest.marks[1])
+        if found is not None and not changed:
             self.reload(tables, found.done)
+            self._rewritten(shape, found.done, (found.late, found.watermark), len(tables))
         return found
+
+    # -- another logic
+
+    def _holds(self, entry: Logic) -> None:
+        """Go by an entry: tables in its folders, the batch before it with its heads."""
+        self._logic, self._heads = entry, {}
+        self.state.places = entry.places
+        self.state.keep_only(entry.places)
+
+    def _rewritten(self, shape: Shape, done: int, marks: Sequence[int], tables: int) -> None:
+        """Log that a query that goes on from here is written otherwise, if it is."""
+        if renewed(shape, self.logics.shapes()[-1]):
+            places = [self.state.place(number) for number in range(tables)]
+            entry = Logic(done, "restart", asdict(shape), marks, self.sink_since, places, self.heads(done, tables))
+            self.log.sync()
+            self.logics.enter(entry)
+            self._holds(entry)
+
+    def change(self, entry: Logic, tables: Sequence[StateTable], kept: Mapping[int, int]) -> None:
+        """Log which logic decides after a batch, with its tables; ``kept`` says which of them are which old ones."""
+        self._still_mine()
+        self.log.sync()  # the batch before it must not be lost where the entry is not
+        old = self.heads(entry.after, len(self.logics.shapes()[-1]["tables"]))
+        self._holds(self.logics.change(entry, tables, kept, old, self.state))
+
+    def frames(self, batch_id: int) -> list[pl.DataFrame | None]:
+        """Return the tables as they are on disk after a batch, of whatever logic they are."""
+        return self.logics.frames(self.state, self.heads(batch_id, len(self.logics.shapes()[-1]["tables"])))
 
     def _write(self, name: str, body: Mapping[str, Any]) -> None:
         self._store.write(name, json.dumps(body).encode())
@@ -132,7 +173,12 @@ class Checkpoint:
 
     def commit(self, batch_id: int, next_watermark: int) -> None:
         """Log that a batch has happened. The disk is waited for with the next batch, or by ``sync``."""
-        body = {"next_watermark": next_watermark, "state": self._heads[batch_id], "dead_letters": self._dead[batch_id]}
+        body: dict[str, Any] = {
+            "next_watermark": next_watermark,
+            "state": self._heads[batch_id],
+            "dead_letters": self._dead[batch_id],
+        }
+        body |= {"places": list(self.state.places)} if self.state.places else {}
         self.log.commit(batch_id, body)
 
     def settle(self, batch_id: int, tables: Sequence[StateTable], summaries: Mapping[int, Note] | None = None) -> None:
@@ -152,6 +198,8 @@ class Checkpoint:
 
     def heads(self, batch_id: int, tables: int) -> list[int]:
         """Return the last batches that had changed each table, after a batch."""
+        if self._logic is not None and batch_id == self._logic.after:
+            return list(self._logic.heads)
         if batch_id not in self._heads:
             self._heads[batch_id] = self.log.commit_of(batch_id)["state"] if batch_id >= 0 else [-1] * tables
         return self._heads[batch_id]

@@ -1,9 +1,10 @@
-"""Compatible: may a query go on from a checkpoint? Sources, operators with state, and their tables must be the same."""
+"""Compatible: what of a query must stay the same between two runs, and how two queries differ in that."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from streamnb.aggregates import Aggregate
 from streamnb.connect import Source
 from streamnb.errors import CheckpointError, CheckpointMismatchError
 from streamnb.expressions import native, plain_column
+from streamnb.judging import judge
+from streamnb.ops.with_watermark import WithWatermark
 from streamnb.plan import Node
 from streamnb.state import StateTable
 
 FORMAT = 3
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 _FREE = {"inputs", "output_schema", "origin"}
 """Fields of a node that may change: what is below is compared by itself, and no state holds what comes out."""
@@ -28,24 +32,30 @@ class Shape:
     """What of a query must stay: its sources by kind, every operator with state, every table of state.
 
     An operator is its verb, how it is told, and its settings: keys, window, aggregates, conditions. Functions of the
-    user's own are not among them.
+    user's own are not among them. A table says ``of`` which operator it is. ``logic`` is every verb as it is told,
+    ``times`` the columns that are event time: both are recorded, and told of when they change.
     """
 
     sources: Sequence[str]
     operators: Sequence[Mapping[str, Any]]
     tables: Sequence[Mapping[str, Any]]
+    logic: Sequence[str] = ()
+    times: Sequence[str] = ()
 
 
-def shape(plan: Node, sources: Iterable[Source], tables: Iterable[tuple[str, StateTable]]) -> Shape:
-    """Return the shape of a plan as it was written, whose tables have the verbs of their operators."""
-    nodes = [node for node in plan.walk() if node.remembers]
+def shape(plan: Node, sources: Iterable[Source], steps: Iterable[tuple[str, Iterable[StateTable]]]) -> Shape:
+    """Return the shape of a plan as it was written; ``steps`` are the verbs of those with state, with their tables."""
+    nodes = list(plan.walk())
+    tables = [(number, verb, table) for number, (verb, tables) in enumerate(steps) for table in tables]
     return Shape(
         [type(source).__name__ for source in sources],
-        [{"verb": node.verb, "told": node.describe(), "settings": _settings(node)} for node in nodes],
+        [{"verb": n.verb, "told": n.describe(), "settings": _settings(n)} for n in nodes if n.remembers],
         [
-            {"operator": verb, "keys": table.keys, "columns": {n: str(d) for n, d in table.schema.items()}}
-            for verb, table in tables
+            {"operator": verb, "keys": table.keys, "columns": {n: str(d) for n, d in table.schema.items()}, "of": of}
+            for of, verb, table in tables
         ],
+        [_ADDRESS.sub("", node.describe()) for node in nodes if node.inputs],
+        [node.event_time for node in nodes if isinstance(node, WithWatermark)],
     )
 
 
@@ -69,8 +79,12 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, pl.DataType) else None
 
 
-def compare(path: Path, theirs: Mapping[str, Any], mine: Shape) -> None:
-    """Raise a CheckpointMismatchError that names what a query changed and may not."""
+def compare(path: Path, logics: Sequence[Mapping[str, Any]], mine: Shape, *, changed: bool = False) -> None:
+    """Raise a CheckpointMismatchError that names what a query changed and may not.
+
+    ``logics`` are the shapes of all that ran on the checkpoint, oldest first. ``changed``: another logic may come.
+    """
+    theirs = logics[-1]
     if theirs["format"] != FORMAT:
         age = "a newer" if theirs["format"] > FORMAT else "an older"
         raise CheckpointError(
@@ -83,6 +97,11 @@ def compare(path: Path, theirs: Mapping[str, Any], mine: Shape) -> None:
             "start the changed query on a new folder.",
             code="CHECKPOINT_SOURCES",
         )
+    if changed:
+        return
+    _not_of_old(path, logics, mine)
+    if all(verdict.fate == "kept" for verdict in judge(theirs, asdict(mine))):
+        return
     for what, differ in _COMPARED.items():
         difference = differ(theirs, mine)
         if difference is not None:
@@ -91,6 +110,17 @@ def compare(path: Path, theirs: Mapping[str, Any], mine: Shape) -> None:
                 "start the changed query on a new folder.",
                 code="CHECKPOINT_STATE",
             )
+
+
+def _not_of_old(path: Path, logics: Sequence[Mapping[str, Any]], mine: Shape) -> None:
+    """Raise for a query that another one has taken the place of."""
+    told = [list(logic.get("logic", ())) for logic in logics]
+    if list(mine.logic) in told[:-1] and list(mine.logic) != told[-1]:
+        raise CheckpointMismatchError(
+            f"checkpoint: after batch {logics[-1]['after']} of {path} another logic took over from this query: "
+            f"{' → '.join(told[-1])}; open that one, or go back to this one with query(…, evolve=True).",
+            code="CHECKPOINT_EVOLVED",
+        )
 
 
 def _operators(theirs: Mapping[str, Any], mine: Shape) -> str | None:

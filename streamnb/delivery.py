@@ -39,6 +39,11 @@ class Delivery:
         default = 0 if isinstance(self._sink, ForeachBatch) else SINK_RETRIES
         self._retries = default if retries is None else retries
         self.retried = 0  # how often the last batch was tried again
+        self.reached = -1  # the last batch that was handed on
+
+    @property
+    def name(self) -> str:
+        return "memory" if self._sink is None else type(self._sink).__name__
 
     def open(self, query: str, epoch: int) -> None:
         """Tell a sink that keeps a ledger for which query, and which of its runs, the batches are."""
@@ -60,10 +65,16 @@ class Delivery:
         if self._sink is not None and hasattr(self._sink, "attach"):
             self._sink.attach(query)
 
+    def redirect(self, sink: AnySink) -> None:
+        """Hand on to another sink from now on."""
+        other = Delivery(sink, self._mode, None, self._wait)
+        self.close()
+        self._sink, self._retries = other._sink, other._retries
+
     def write(self, batch_id: int, rows: pl.DataFrame) -> None:
         """Give out the rows of a batch; what the sink raises in the end is a QueryError that names it."""
         self.memory.write_polars(batch_id, rows, self._mode)
-        self.retried = 0
+        self.retried, self.reached = 0, batch_id
         if self._sink is None:
             return
         try:

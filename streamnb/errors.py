@@ -8,6 +8,7 @@ from collections.abc import Iterable
 CODES: dict[str, str] = {
     "AGGREGATE_INVALID": "an aggregation lists something that is not an aggregate, or nothing at all",
     "APPEND_WITHOUT_WATERMARK": "append mode above an aggregation needs a watermark on a grouping time",
+    "CHECKPOINT_EVOLVED": "another logic has taken a query's place on its checkpoint",
     "CHECKPOINT_SOURCES": "a query goes on from a checkpoint with as many sources as it was made with",
     "CHECKPOINT_STATE": "a query goes on from a checkpoint with the keys and aggregates it was made with",
     "COLUMN_NOT_FOUND": "a named column is not there",
@@ -17,6 +18,8 @@ CODES: dict[str, str] = {
     "DURATION_INVALID": "a duration cannot be read, is negative, or has months",
     "EVENT_TIME_WITHOUT_WATERMARK": "timeouts by event time, and an event time given out, need a watermark below",
     "EVENT_TIME_TYPE": "event time must be a datetime column",
+    "EVOLVE_SOURCES": "a query goes on with another logic over the same sources",
+    "EVOLVE_STATE": "another logic would be wrong in silence about what is remembered",
     "EXPRESSION_INVALID": "an expression fails on the columns that are there",
     "JOIN_ASOF_STREAM": "join_asof takes a table on the right, not a stream",
     "JOIN_OUTPUT_MODE": "joins of two streams run in append mode, inner ones in update mode too",

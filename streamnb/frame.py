@@ -118,6 +118,9 @@ class StreamFrame:
         checkpoint
             A folder: a query opened on it again goes on where the last one ended, after a crash too. Filters, columns
             and the watermark's delay may differ then; sources, keys, windows and aggregates may not.
+        evolve
+            True: the checkpoint may be another query's over the same sources; what becomes of its state is
+            ``q.evolved``. ``"rebuild"``: what cannot be kept is made anew from the input instead of refused.
         on_bad_record
             ``"dead_letters"``: a record that is no row goes to ``q.dead_letters``; ``"fail"``: it is an error.
         guard_future

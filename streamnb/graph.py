@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -16,6 +16,7 @@ from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WatermarkStep
 from streamnb.plan import Batch, Node, Opening, Step, least
 from streamnb.progress import StepTrace, Work
+from streamnb.state import StateTable
 
 
 class StepStream(Stream):  # type: ignore[misc]  # streamz has no types
@@ -80,6 +81,15 @@ class Graph:
     @cached_property
     def steps(self) -> list[Step]:
         return [stream.step for stream in self.streams]
+
+    @cached_property
+    def kept(self) -> list[tuple[str, Sequence[StateTable]]]:
+        """The operators with state, each by its verb with its tables."""
+        return [(s.node.verb, s.step.tables) for s in self.streams if s.node.remembers]
+
+    @property
+    def tables(self) -> list[StateTable]:
+        return [table for _, tables in self.kept for table in tables]
 
     def run(self, rows: Mapping[int, pl.DataFrame], batch: Batch) -> Batch:
         """Send one batch through; ``rows`` by the id of their source."""

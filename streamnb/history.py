@@ -47,6 +47,11 @@ class History:
         """The earliest batch that can be rewound to; -1 is the beginning."""
         return self._kept[1][0].batch_id
 
+    @property
+    def points(self) -> Sequence[Point]:
+        """All that can be gone back to, oldest first."""
+        return self._kept[1]
+
     def commit(self, batch_id: int, offsets: Mapping[int, Any], watermark: tuple[Any, ...]) -> None:
         """Close a batch: from here on it has happened."""
         changes = tuple(table.commit() for table in self._tables)

@@ -41,6 +41,7 @@ class Inputs:
         self._readers = {n: source for n, source in enumerate(self.sources) if isinstance(source, Reader)}
         self.offsets: dict[int, Offset] = dict.fromkeys(range(len(self.sources)))
         self._released = dict(self.offsets)  # up to where sources know that rows are never asked for again
+        self.commits = True  # whether sources hear how far they were read
         self.ended = threading.Event()  # set by q.stop(): a source that waits gives up
         self._schemas = [polars_schema("read", source.schema) for source in self.sources]
 
@@ -75,7 +76,7 @@ class Inputs:
 
     def _unit(self, number: int, targets: Mapping[int, Offset] | None) -> Unit | None:
         source, start = self.sources[number], self.offsets[number]
-        if targets is not None and _reached(start, targets[number]):
+        if targets is not None and is_reached(start, targets[number]):
             return None
         if hasattr(source, "unit"):
             unit: Unit | None = source.unit(start)
@@ -129,7 +130,7 @@ class Inputs:
     def release(self) -> None:
         """Tell the sources up to where batches have happened for good."""
         for n, source in enumerate(self.sources):
-            if self.offsets[n] != self._released[n]:
+            if self.commits and self.offsets[n] != self._released[n]:
                 with asking(self.ended):
                     source.commit(self.offsets[n])
                 self._released[n] = self.offsets[n]
@@ -179,10 +180,10 @@ def told(source: Source) -> str:
     return repr(source) if status is None else f"{source!r}: {status}"
 
 
-def _reached(start: Any, target: Any) -> bool:
+def is_reached(start: Any, target: Any) -> bool:
     """Tell whether one offset is at or behind another: a number, a list, or a dict of such but for ``"from"``."""
     if isinstance(start, dict) and isinstance(target, dict):
-        return all(_reached(start.get(key), value) for key, value in target.items() if key != "from")
+        return all(is_reached(start.get(key), value) for key, value in target.items() if key != "from")
     if isinstance(start, int) and isinstance(target, int):
         return start >= target
     if isinstance(start, list) and isinstance(target, list):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -14,8 +14,17 @@ from streamnb.checkpoint import Checkpoint
 from streamnb.compatible import Shape
 from streamnb.dead_letters import together
 from streamnb.inputs import Inputs, Planned
+from streamnb.logics import Logic
 from streamnb.state import StateTable
 from streamnb.time import Watermark
+
+
+@dataclass(frozen=True)
+class Past:
+    """A batch that was done: its input, and the watermark it ran with."""
+
+    planned: Planned
+    watermark: int
 
 
 class Journal:
@@ -27,26 +36,47 @@ class Journal:
         self.checkpoint = checkpoint
         self._tables, self._inputs, self._watermark = tables, inputs, watermark
         self._begun: tuple[int, Planned] | None = None
+        self._ran_with = 0  # the watermark of that batch
+        self.inherited = False  # whether an earlier run began the batch that is to be done again
+        self._past: dict[int, Past] = {}
+        self._earlier = -1  # the last batch of earlier runs
+        self._since = 0  # from which batch on the sink is the query's
+        self._id = uuid.uuid4().hex
         self._dead: dict[int, pl.DataFrame] = {}  # by batch, where there is no checkpoint to keep them
 
     @property
     def run(self) -> tuple[str, int]:
         """The query's id, and the number of this run of it."""
-        return self.checkpoint.run if self.checkpoint else (uuid.uuid4().hex, 0)
+        query, run = self.checkpoint.run if self.checkpoint else (self._id, 0)
+        return (f"{query}:{self._since}" if self._since else query), run
+
+    @property
+    def past(self) -> dict[int, Past]:
+        """The batches done, as far as they are known; those of earlier runs from the log."""
+        if self._earlier >= 0 and self.checkpoint is not None:
+            earlier = self.checkpoint.log.intents(self._earlier)
+            told = {n: Past(_as_planned(intent), intent.watermark) for n, intent in earlier.items()}
+            self._past = told | self._past
+            self._earlier = -1
+        return self._past
 
     @property
     def path(self) -> Path | None:
         return None if self.checkpoint is None else self.checkpoint.path
 
-    def open(self, shape: Shape) -> int:
-        """Stand where the checkpoint stands; return the last batch done, -1 at the beginning."""
+    def open(self, shape: Shape, *, changed: bool = False) -> int:
+        """Stand where the checkpoint stands; return the last batch done, -1 at the beginning.
+
+        ``changed``: the tables are another logic's, and stay as they are.
+        """
         if self.checkpoint is None:
             return -1
         try:
-            found = self.checkpoint.open(self._tables, shape)
+            found = self.checkpoint.open(self._tables, shape, changed=changed)
         except BaseException:
             self.checkpoint.close()
             raise
+        self._since = self.checkpoint.sink_since
         return -1 if found is None else self._go_on_from(found)
 
     def _go_on_from(self, found: Recovered) -> int:
@@ -56,8 +86,8 @@ class Journal:
         if reached is not None:
             self._inputs.rewind(dict(enumerate(reached)))
         if again is not None:
-            planned = Planned(dict(enumerate(again.offsets)), again.time, again.has_data, again.replayed)
-            self._begun = found.done + 1, planned
+            self._begun, self.inherited = (found.done + 1, _as_planned(again)), True
+        self._earlier = found.done
         return found.done
 
     def again(self, batch_id: int) -> Planned | None:
@@ -68,7 +98,7 @@ class Journal:
 
     def begin(self, batch_id: int, planned: Planned, time: int) -> None:
         """Log what a batch is going to do."""
-        self._begun = batch_id, replace(planned, time=time)
+        self._begun, self._ran_with = (batch_id, replace(planned, time=time)), self._watermark.current
         if self.checkpoint is not None:
             offsets = [planned.offsets[n] for n in range(len(self._inputs.sources))]
             current, policy = self._watermark.current, self._watermark.policy
@@ -94,6 +124,8 @@ class Journal:
         """Log that a batch has happened."""
         if self.checkpoint is not None:
             self.checkpoint.commit(batch_id, next_watermark)
+        if self._begun is not None:
+            self._past[batch_id], self.inherited = Past(self._begun[1], self._ran_with), False
 
     def settle(self, batch_id: int) -> None:
         """Tidy up after a batch that has happened in memory too."""
@@ -115,12 +147,33 @@ class Journal:
             return together(self.checkpoint.dead_letters(last))
         return together(frame for batch_id, frame in self._dead.items() if batch_id <= last)
 
+    # -- another logic
+
+    def change(
+        self,
+        tables: Sequence[StateTable],
+        watermark: Watermark,
+        shape: Shape,
+        kept: Mapping[int, int],
+        how: str,
+        *,
+        after: int,
+        new_sink: bool,
+    ) -> None:
+        """Log that another logic decides what comes after a batch; ``kept`` says which tables are which old ones."""
+        self._since = after + 1 if new_sink else self._since
+        if self.checkpoint is not None:
+            late, current, *_ = watermark.snapshot()
+            self.checkpoint.change(Logic(after, how, asdict(shape), (late, current), self._since), tables, kept)
+        self._tables, self._watermark = tables, watermark
+
     # -- going back
 
     def rewind(self, to: int) -> None:
         """Forget what came after a batch."""
         if self.checkpoint is not None:
             self.checkpoint.rewind(to)
+        self._past = {batch_id: past for batch_id, past in self.past.items() if batch_id <= to}
         self._dead = {batch_id: frame for batch_id, frame in self._dead.items() if batch_id <= to}
         self._begun = None
 
@@ -133,3 +186,7 @@ class Journal:
     def close(self) -> None:
         if self.checkpoint is not None:
             self.checkpoint.close()
+
+
+def _as_planned(intent: Intent) -> Planned:
+    return Planned(dict(enumerate(intent.offsets)), intent.time, intent.has_data, intent.replayed)

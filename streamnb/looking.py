@@ -57,6 +57,7 @@ class Looking:
     _player: Player
     _lock: threading.RLock
     _trace: list[Trace]
+    _since: int
     _progress: list[Progress]
     _exception: BaseException | None
     _broken: bool
@@ -200,7 +201,7 @@ class Looking:
         """
         order = Order(sort, descending, filter, touched, offset, limit)
         with self._lock:
-            traces = list(self._trace)
+            traces = self._trace[self._since :]
             ids = [trace.batch_id for trace in traces]
             at = len(ids) - 1 if batch is None else ids.index(batch) if batch in ids else -1
             if at < 0:
@@ -219,7 +220,7 @@ class Looking:
     def state_sizes(self, operator: str | None = None) -> list[Size]:
         """Return how much an operator kept after every batch, and how much it would keep if it never forgot."""
         with self._lock:
-            traces = list(self._trace)
+            traces = self._trace[self._since :]
             name, stream = chosen(self._graph, operator)
             return self._ledger(name, stream.node, place_among_told(self._graph, stream), traces).follow(traces)
 
@@ -333,8 +334,10 @@ class Looking:
         """Return what the query has read and done so far; explanations and what-if are computed from it."""
         with self._lock:
             watermark, sources = self._graph.watermark, tuple(self._inputs.sources)
-            traces, progress = tuple(self._trace), tuple(self._progress)
-            emitted = tuple(self._memory.batches()[: len(traces)])  # a batch that failed may have left its rows there
+            traces, progress = tuple(self._trace[self._since :]), tuple(self._progress[self._since :])
+            emitted = tuple(
+                self._memory.batches()[self._since : len(self._trace)]
+            )  # a batch that failed may have left its rows there
             return Recording(self._optimized, self._mode, watermark, sources, traces, progress, emitted)
 
     @property

@@ -19,6 +19,9 @@ from streamnb.compatible import shape
 from streamnb.dead_letters import Aside, letters, too_far_ahead
 from streamnb.delivery import AnySink, Delivery
 from streamnb.errors import DataError, PlanError, QueryError
+from streamnb.evolving.evolution import Evolution
+from streamnb.evolving.forking import Forking, Start
+from streamnb.evolving.sources import sources_of
 from streamnb.graph import Graph
 from streamnb.history import History, Point
 from streamnb.inputs import Inputs, Planned, own_sources
@@ -28,7 +31,7 @@ from streamnb.outline import outline
 from streamnb.patience import asking
 from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
-from streamnb.playing import TRIGGERS, Playing, interval
+from streamnb.playing import TRIGGERS, interval
 from streamnb.points import reached
 from streamnb.progress import Outline, Progress, Trace
 from streamnb.report import progress_of, trace_of
@@ -36,7 +39,7 @@ from streamnb.retention import Retention
 from streamnb.time import Clock, Duration, SystemClock, Watermark, duration
 
 
-class Query(Playing):
+class Query(Forking):
     """One running copy of a frame, made by ``frame.query()`` or ``frame.start()``.
 
     All that happens happens in batches, one at a time, whoever asks for them. After a batch that failed or was
@@ -59,36 +62,50 @@ class Query(Playing):
         on_bad_record: str = "dead_letters",
         guard_future: Duration | None = None,
         sink_retries: int | None = None,
+        evolve: bool | str = False,
+        start: Start | None = None,
     ) -> None:
-        check(plan, output_mode, multiple_stateful=multiple_stateful)
+        self._settings = {
+            "watermark_policy": watermark_policy, "clock": clock, "no_data_batches": no_data_batches,
+            "multiple_stateful": multiple_stateful, "on_bad_record": on_bad_record, "guard_future": guard_future,
+        }  # fmt: skip
+        self._mode = output_mode
+        self._checked(plan)
         if watermark_policy not in {"min", "max"}:
             raise _option("watermark_policy", watermark_policy, "'min' or 'max'")
         if on_bad_record not in {"dead_letters", "fail"}:
             raise _option("on_bad_record", on_bad_record, "'dead_letters' or 'fail'")
-        plan = own_sources(plan)
-        self._plan, self._optimized = plan, optimize(plan)
+        if evolve not in {False, True, "rebuild"}:
+            raise _option("evolve", evolve, "True or 'rebuild'")
+        self._originals = sources_of(plan)
+        plan = own_sources(plan) if start is None else plan
+        self._plan, self._optimized = plan, optimize(plan) if start is None else start.change.optimized
         self.name = name or registry.default_name()
-        self._mode, self._no_data = output_mode, no_data_batches
+        self._no_data = no_data_batches
         self._trigger, self._interval = trigger, interval(trigger)
         self._clock = clock or SystemClock()
         guard = None if guard_future is None else duration(guard_future, "query: guard_future", months=True)
         self._watermark = Watermark(watermark_policy, single=not multiple_stateful, guard=guard)
-        self._graph = Graph(self._optimized, Opening(output_mode, self._watermark))
+        if start is not None:
+            self._watermark = start.change.watermark
+        opening = Opening(output_mode, self._watermark)
+        self._graph = Graph(self._optimized, opening) if start is None else start.change.graph
         self._inputs = Inputs([source for source, _ in self._graph.leaves])
         self._delivery = Delivery(sink, output_mode, sink_retries, self._wait)
         self._delivery.fits(self._optimized.schema)
         self._memory = self._delivery.memory
-        tables = [(s.node.verb, table) for s in self._graph.streams for table in s.step.tables]
-        self._tables = [table for _, table in tables]
+        self._tables = self._graph.tables
         self._keeps_bad = on_bad_record == "dead_letters"
         self._player = Player(self.name, self._tick)
         folder = None if checkpoint is None else self._take_over(checkpoint)
         self._journal = Journal(folder, self._tables, self._inputs, self._watermark)
-        done = self._journal.open(shape(plan, self._inputs.sources, tables))
+        self._shape = shape(plan, self._inputs.sources, self._graph.kept)
+        self._evolved: Evolution | None = None
+        done = self._open(evolve) if start is None else self._begin_at(start)
         self._delivery.open(*self._journal.run)
-        start = Point(done, dict(self._inputs.offsets), self._graph.snapshot(), (), 0)
-        self._history = History(self._tables, start)
-        self._first_id = done + 1
+        point = Point(done, dict(self._inputs.offsets), self._graph.snapshot(), (), 0)
+        self._history = History(self._tables, point)
+        self._first_id, self._since = done + 1, 0
         self._trace: list[Trace] = []
         self._retention = Retention(self._trace)
         self._progress: list[Progress] = []
@@ -113,8 +130,7 @@ class Query(Playing):
         """
         with self._lock:
             self._ready()
-            planned = self._inputs.all_at_once() if self._trigger == "once" else self._inputs.plan()
-            progress = self._run(self._again() or planned or self._without_data(self._clock.now()))
+            progress = self._run(self._again() or self._next())
             self._journal.rest()
         self._changed()
         return progress
@@ -138,9 +154,19 @@ class Query(Playing):
         with self._lock:
             self._ready()
             if self._trigger == "once":
-                return self._run(None if self._trace else self._again() or self._inputs.all_at_once())
-            planned = self._again() or self._inputs.plan(targets, whole=self._trigger == "available_now")
-            return self._run(planned or self._without_data(now))
+                return self._run(None if self._trace else self._again() or self._next())
+            return self._run(self._again() or self._next(targets, now))
+
+    def _next(self, targets: Mapping[int, Any] | None = None, now: int | None = None) -> Planned | None:
+        """Return the next batch, None if there is none: that of the query which a fork follows, or one of its own."""
+        self._switch_if_due()
+        follows, planned = self._followed()
+        if follows:
+            return planned
+        if self._trigger == "once":
+            return self._inputs.all_at_once()
+        planned = self._inputs.plan(targets, whole=self._trigger == "available_now" and targets is not None)
+        return planned or self._without_data(self._clock.now() if now is None else now)
 
     def stop(self) -> Self:
         """End the query; what it did can still be looked at. When this returns, nothing of it runs any more."""
@@ -202,6 +228,7 @@ class Query(Playing):
         self._player.ended.clear()
         if self._rewinding is not None:
             self._go_back(self._rewinding)
+        self._finish_change()
         if self._broken:
             self._restore(self._history.last.batch_id)
 
@@ -322,6 +349,12 @@ class Query(Playing):
         self._retention.removed()
         self._broken = self._done = False
         self._exception = None
+
+    def _checked(self, plan: Node) -> None:
+        check(plan, self._mode, multiple_stateful=bool(self._settings["multiple_stateful"]))
+
+    def _forked(self, plan: Node, name: str, mode: str, start: Start) -> Self:
+        return type(self)(plan, output_mode=mode, name=name, start=start, **self._settings)  # type: ignore[arg-type]
 
     def _replaces(self, older: Query | None) -> None:
         if older is not None:

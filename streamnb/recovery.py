@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from streamnb.checkpoint import dead_letters_in, owner
 from streamnb.dead_letters import together
 from streamnb.durable import Store
 from streamnb.errors import CheckpointError
-from streamnb.state import EXPIRES, StateTable
+from streamnb.logics import Logics
+from streamnb.state import EXPIRES
 from streamnb.state_files import StateFiles
 from streamnb.time import moment
 
@@ -45,7 +46,8 @@ class Recovery(Card):
         if not (path / "metadata").exists():
             raise CheckpointError(f"recover: {path} is no checkpoint; name the folder given to query(checkpoint=…).")
         self.path, self._store = path, Store(path)
-        self._metadata = json.loads(self._store.read("metadata"))
+        self._logics = Logics(self._store)
+        self._metadata = self._logics.shapes()[-1]
         self._log = Log(self._store).load()
         self.owner = owner(path)
         found = self._log.recovered()
@@ -55,7 +57,11 @@ class Recovery(Card):
         self.run: int = json.loads(self._store.read("epoch"))["epoch"]
         self.sources: list[str] = self._metadata["sources"]
         self.operators: list[str] = [operator["told"] for operator in self._metadata["operators"]]
-        self._commit: Mapping[str, Any] = self._log.commit_of(self.done) if self.done >= 0 else {}
+        self._heads: Sequence[int] = self._log.commit_of(self.done)["state"] if self.done >= 0 else ()
+        self._files, newest = StateFiles(self._store, self._log), self._logics.newest()
+        if newest is not None:
+            self._files.places = newest.places
+            self._heads = newest.heads if newest.after == self.done else self._heads
 
     @property
     def watermark(self) -> pd.Timestamp:
@@ -76,17 +82,17 @@ class Recovery(Card):
         return [self._table(n, told) for n, told in enumerate(self._metadata["tables"])]
 
     def _table(self, number: int, told: Mapping[str, Any]) -> pd.DataFrame:
-        head = self._commit["state"][number] if self._commit else -1
-        base, changes = StateFiles(self._store, self._log).chain(number, head)
-        frames = [frame for frame in (base, *(change.upserted for change in changes)) if frame is not None]
-        if not frames:
+        rows = self._files.frame(number, self._heads[number], told["keys"]) if self._heads else None
+        if rows is None:
             return pd.DataFrame(columns=[*told["columns"]])
-        table = StateTable({name: t for name, t in frames[0].schema.items() if name != EXPIRES}, told["keys"])
-        table.restore(frames[0].clear() if base is None else base)
-        for change in changes:
-            table.apply(change)
         expires = pl.col(EXPIRES).cast(pl.Datetime("us")).alias("expires_at")
-        return table.frame().with_columns(expires).drop(EXPIRES).to_pandas()
+        return rows.with_columns(expires).drop(EXPIRES).to_pandas()
+
+    @cached_property
+    def logics(self) -> pd.DataFrame:
+        """Which logic decided from which batch on, oldest first: ``from_batch``, ``how`` it came, and ``logic``."""
+        told = [(s["after"] + 1, s["how"], " → ".join(s.get("logic", ()))) for s in self._logics.shapes()]
+        return pd.DataFrame(told, columns=["from_batch", "how", "logic"])
 
     @property
     def dead_letters(self) -> pd.DataFrame:
@@ -105,10 +111,15 @@ class Recovery(Card):
         return (
             *(Line(NOTE, f"source {n}: {kind}") for n, kind in enumerate(self.sources)),
             *(Line(NOTE, f"remembers: {told}") for told in self.operators),
+            *(Line(NOTE, f"from batch {row.from_batch} on: {row.logic}", row.how) for row in self._later),
             *(Line(NOTE, f"table {n}: {plural(len(table), 'row')}") for n, table in enumerate(self.state)),
             self._told_pending(),
             self._told_owner(),
         )
+
+    @property
+    def _later(self) -> list[Any]:
+        return list(self.logics.iloc[1:].itertuples())
 
     def _told_pending(self) -> Line:
         if self.pending is None:

@@ -16,7 +16,7 @@ import polars as pl
 
 from streamnb.batch_log import Log
 from streamnb.durable import Store
-from streamnb.state import Changes, StateTable
+from streamnb.state import EXPIRES, Changes, StateTable
 
 SNAPSHOT_BYTES, SNAPSHOT_DELTAS = 2**20, 100
 """A snapshot is written after so many bytes of changes (and as many as the table has), or after so many batches."""
@@ -33,6 +33,11 @@ class StateFiles:
         self._since: dict[int, tuple[int, int]] = {}  # bytes and batches since the last snapshot of a table
         self._writer: threading.Thread | None = None
         self._newest = -1
+        self.places: Sequence[int] = ()  # the folders of the tables; their numbers, if not given
+
+    def place(self, number: int) -> int:
+        """Return the number of a table's folder, by which the log names it too."""
+        return self.places[number] if self.places else number
 
     # -- one batch
 
@@ -40,7 +45,7 @@ class StateFiles:
         """Write what a batch changed; return the new heads."""
         new = {n: change for n, change in enumerate(changes) if len(change.upserted) or len(change.removed)}
         if new:
-            after = {n: heads[n] for n in new}
+            after = {self.place(n): heads[n] for n in new}
             frames = [frame for change in new.values() for frame in (change.upserted, change.removed)]
             self._log.change(batch_id, packed({"after": after}, frames, "uncompressed"))
         for number, change in new.items():
@@ -65,17 +70,51 @@ class StateFiles:
         changes: list[Changes] = []
         while head >= 0:
             if self.has_snapshot(number, head):
-                _, (base,) = unpacked(self._store.read(_name(number, head)))
+                _, (base,) = unpacked(self._store.read(_name(self.place(number), head)))
                 return base, changes[::-1]
             header, parts = _parts(self._log.changed(head))
-            at = [*header["after"]].index(str(number))
+            at = [*header["after"]].index(str(self.place(number)))
             upserted, removed = map(_frame, parts[2 * at : 2 * at + 2])
             changes.append(Changes(upserted, removed))
-            head = header["after"][str(number)]
+            head = header["after"][str(self.place(number))]
         return None, changes[::-1]
 
     def has_snapshot(self, number: int, head: int) -> bool:
-        return (self._store.path / _name(number, head)).exists()
+        return self._is_there(self.place(number), head)
+
+    def _is_there(self, place: int, head: int) -> bool:
+        return (self._store.path / _name(place, head)).exists()
+
+    def frame(self, number: int, head: int, keys: Sequence[str]) -> pl.DataFrame | None:
+        """Return a whole table at a head, whoever wrote it; None if nothing was ever written."""
+        base, changes = self.chain(number, head)
+        frames = [frame for frame in (base, *(change.upserted for change in changes)) if frame is not None]
+        if not frames:
+            return None
+        table = StateTable({name: t for name, t in frames[0].schema.items() if name != EXPIRES}, keys)
+        table.restore(frames[0].clear() if base is None else base)
+        for change in changes:
+            table.apply(change)
+        return table.frame()
+
+    # -- another logic
+
+    def fresh(self) -> int:
+        """Return the first number of a folder that no table has had."""
+        folders = [int(path.name) for path in (self._store.path / "state").iterdir() if path.name.isdigit()]
+        return max([*folders, *self.places], default=-1) + 1
+
+    def whole(self, place: int, batch_id: int, table: StateTable) -> None:
+        """Write a whole table into a folder of its own."""
+        self._store.write(_name(place, batch_id), packed({}, [table.frame()], "lz4"), point=_SNAPSHOT)
+
+    def keep_only(self, places: Sequence[int]) -> None:
+        """Remove the snapshots of tables that no logic has any more, or that none came to have."""
+        self.wait()
+        for place, found in self._snapshots():
+            if place not in places:
+                self._store.remove(_name(place, found))
+        self._since = {}
 
     # -- snapshots
 
@@ -92,7 +131,7 @@ class StateFiles:
         ]
         if not due or (self._writer is not None and self._writer.is_alive()):
             return
-        jobs = [(_name(n, heads[n]), tables[n].frozen()) for n in due]
+        jobs = [(_name(self.place(n), heads[n]), tables[n].frozen()) for n in due]
         self._newest = max(self._newest, *(heads[n] for n in due))
         self._since |= dict.fromkeys(due, (0, 0))
         self._writer = threading.Thread(target=self._write, args=(jobs, owner), name="streamnb snapshot", daemon=True)
@@ -133,12 +172,13 @@ class StateFiles:
 
     def stands(self, commit: Mapping[str, Any]) -> bool:
         """Return whether snapshots hold all tables as they were when a batch was committed."""
-        return all(head < 0 or self.has_snapshot(n, head) for n, head in enumerate(commit["state"]))
+        return all(head < 0 or self._is_there(place, head) for place, head in _heads_by_place(commit).items())
 
     def prune(self, commit: Mapping[str, Any]) -> None:
         """Remove the snapshots that are older than those of a batch."""
+        heads = _heads_by_place(commit)
         for number, found in self._snapshots():
-            if found < commit["state"][number]:
+            if found < heads.get(number, -1):
                 self._store.remove(_name(number, found))
 
     def _snapshots(self) -> list[tuple[int, int]]:
@@ -149,6 +189,11 @@ class StateFiles:
 
 def _name(number: int, head: int) -> str:
     return f"state/{number}/{head}.{_SNAPSHOT}"
+
+
+def _heads_by_place(commit: Mapping[str, Any]) -> dict[int, int]:
+    heads = commit["state"]
+    return dict(zip(commit.get("places") or range(len(heads)), heads, strict=True))
 
 
 def _bytes_of(change: Changes) -> int:

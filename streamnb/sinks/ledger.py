@@ -24,6 +24,11 @@ class Ledger:
     query: str = ""
     epoch: int = 0
 
+    @property
+    def first(self) -> int:
+        """The first batch that the sink is given: a query that had another one before says so behind a colon."""
+        return int(self.query.rpartition(":")[2]) if ":" in self.query else 0
+
     def judge(self, found: tuple[int, int, str] | None, batch_id: int, rows: str) -> Verdict:
         """Say whether a batch is new; ``found`` is what the sink holds of this query: batch, epoch, digest.
 
@@ -31,7 +36,7 @@ class Ledger:
         checkpoint and sink do not belong together: a QueryError.
         """
         if found is None:
-            if batch_id > 0 and self.query:
+            if batch_id > self.first and self.query:
                 raise QueryError(
                     f"sink: it holds nothing of this query, whose next batch is {batch_id}; "
                     "restore the sink, or start on a new checkpoint."

@@ -38,13 +38,21 @@ class Memory:
         if self._mode == "complete":
             return batches[-1]
         if self._mode == "update" and key is not None:
-            return latest(batches, key)
+            return latest([rows for rows in batches if set(key) <= set(rows.columns)], key)
+        return _together(batches)
+
+
+def _together(batches: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return batches below one another; the columns are the last one's, which another logic may have changed."""
+    newest = batches[-1].schema
+    if all(rows.schema == newest for rows in batches):
         return pl.concat(batches)
+    return pl.concat([*batches], how="diagonal_relaxed").select(*newest)
 
 
 def latest(batches: Sequence[pl.DataFrame], key: tuple[str, ...]) -> pl.DataFrame:
     """Return what the last batch that names a key says of it, keys in order of first appearance."""
-    rows = pl.concat([rows.with_columns(pl.lit(n).alias(_BATCH)) for n, rows in enumerate(batches)])
+    rows = _together([rows.with_columns(pl.lit(n).alias(_BATCH)) for n, rows in enumerate(batches)])
     by = key or (pl.lit(0),)
     rows = rows.with_row_index(_PLACE).with_columns(pl.col(_PLACE).min().over(*by).alias(_FIRST))
     newest = rows.filter(pl.col(_BATCH) == pl.col(_BATCH).max().over(*by))

@@ -1,0 +1,1 @@
+"""Evolving: a query that is changed while it runs, forked, and switched over."""

@@ -1,0 +1,213 @@
+"""Forking: a second query beside a running one, over the same batches, and the switch from the one to the other."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from streamnb.connect import Source
+from streamnb.errors import QueryError
+from streamnb.evolving.carrying import Route, asked_alike, carry, run_again
+from streamnb.evolving.evolution import Evolution, planned
+from streamnb.evolving.sources import read_by, same_sources
+from streamnb.evolving.verbs import Change, Evolving
+from streamnb.graph import Graph
+from streamnb.history import Point
+from streamnb.inputs import Inputs, Planned
+from streamnb.journal import Past
+from streamnb.optimize import optimize
+from streamnb.plan import Node, Opening
+
+if TYPE_CHECKING:
+    from streamnb.frame import StreamFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a fork begins: behind a batch, with the offsets that were read and what was remembered then."""
+
+    point: Point
+    change: Change
+    past: Mapping[int, Past]
+    origin: Forking
+
+
+@dataclass(frozen=True, eq=False)
+class _Switch:
+    other: Forking
+    at_batch: int
+
+
+class Forking(Evolving):
+    """What a query does with a second one beside it."""
+
+    _switch: _Switch | None = None
+    _origin: Forking | None = None
+
+    @abstractmethod
+    def stop(self) -> Self: ...
+    @abstractmethod
+    def _forked(self, plan: Node, name: str, mode: str, start: Start) -> Self: ...
+
+    # -- fork
+
+    def fork(
+        self,
+        at_batch: int | None = None,
+        query: StreamFrame | None = None,
+        *,
+        rebuild: bool = False,
+        name: str | None = None,
+    ) -> Self:
+        """Return a second query that goes on from the end of a batch with state of its own, beside this one.
+
+        It runs the batches of this query: the same rows at the same times, each as soon as this one has done it. Once
+        this one is stopped it reads on by itself. Its result is its own; no sink is written to.
+
+        Parameters
+        ----------
+        at_batch
+            The last batch that both have in common; the last one done, if not given; -1: the beginning.
+        query
+            The frame that it runs, over the same sources; the same one, if not given.
+        rebuild
+            As in ``evolve``: what cannot be kept is made anew from the input instead of refused.
+        name
+            This query's name with ``-fork``, if not given.
+
+        State: a copy of this query's at that batch. Errors: as ``evolve``; a QueryError for a batch that is no longer
+        there. Spark: none; a second query on a copy of the checkpoint.
+        """
+        with self._lock:
+            self._ready()
+            at = self._history.last.batch_id if at_batch is None else at_batch
+            point = self._point(at)
+            change = self._opened(self._plan if query is None else query.node, "fork")
+            evolution = self._evolution(change, rebuild=rebuild, after=at)
+            evolution.check()
+            change = self._filled_at(change, evolution, point)
+            start = Start(point, change, {n: p for n, p in self._journal.past.items() if n <= at}, self)
+            return self._forked(change.plan, name or f"{self.name}-fork", self._mode, start)
+
+    def _point(self, batch_id: int) -> Point:
+        points = {point.batch_id: point for point in self._history.points}
+        if batch_id == -1 and -1 not in points:
+            nothing = dict.fromkeys(range(len(self._inputs.sources)))
+            return Point(-1, nothing, (), (), 0)
+        if batch_id not in points:
+            raise QueryError(
+                f"fork: batch {batch_id} is not there; batches {self._history.first_id} to "
+                f"{self._history.last.batch_id} are, and -1 is the beginning."
+            )
+        return points[batch_id]
+
+    def _filled_at(self, change: Change, evolution: Evolution, point: Point) -> Change:
+        if point.batch_id < 0:
+            return change
+        if evolution.replays:
+            run_again(change.graph, Inputs(self._inputs.sources), self._route(point))
+            return change
+        frames = self._history.frames(point.batch_id)
+        old = Graph(self._optimized, Opening(self._mode, self._watermark.like()))
+        old.restore(point.watermark)
+        carry(evolution.verdicts, asdict(self._shape), asdict(change.shape), frames.__getitem__, change.graph.tables)
+        asked_alike(old, change.graph, evolution.verdicts)
+        return change
+
+    def _begin_at(self, start: Start) -> int:
+        """Stand where a fork begins."""
+        self._origin = start.origin
+        self._inputs.rewind(start.point.offsets)
+        self._inputs.commits = False
+        self._journal.past.update(start.past)
+        return start.point.batch_id
+
+    def _followed(self) -> tuple[bool, Planned | None]:
+        """Tell whether a fork still follows its origin, and the batch that comes next there."""
+        origin = self._origin
+        if origin is None:
+            return False, None
+        found = origin._journal.past.get(self._history.last.batch_id + 1)  # noqa: SLF001
+        if found is None and origin.stopped:
+            self._origin, self._inputs.commits = None, True
+            return False, None
+        return True, None if found is None else found.planned
+
+    # -- switch
+
+    def switch_to(self, other: Self, at_batch: int | None = None) -> Evolution:
+        """Have another query's logic and state decide from batch ``at_batch`` on; this one's sink and log go on.
+
+        ``other`` reads the same sources; it is most often a fork. Up to ``at_batch`` - 1 this query decides, from there
+        on the other's logic with the other's state, so no batch is decided twice or never. A batch that is not reached
+        yet is waited for. The switch is one entry of this query's log. The other query is stopped then.
+
+        State: the other's. Errors: a QueryError for a batch that has been decided already, or where the two have not
+        read the same input. Spark: none.
+        """
+        with self._lock:
+            self._ready()
+            self._finish_begun()
+            last = self._history.last.batch_id
+            at = last + 1 if at_batch is None else at_batch
+            if at <= last:
+                raise QueryError(
+                    f"switch_to: batch {at} has been decided already; name batch {last + 1} or a later one."
+                )
+            named = read_by(other._plan, other._inputs.sources, other._originals)
+            same_sources(named, self._originals, self._inputs.sources)
+            self._switch = _Switch(other, at)
+            done = self._switch_if_due()
+        self._changed()
+        verdicts = planned(at - 1, asdict(other._shape), asdict(other._shape), rebuild=False, nothing_read=False)
+        return replace(verdicts, done=done)
+
+    def _switch_if_due(self) -> bool:
+        """Switch over, if the last batch of the old logic is done."""
+        switch, last = self._switch, self._history.last
+        if switch is None or switch.at_batch > last.batch_id + 1:
+            return False
+        self._adopt(switch.other._handed_over(self, last))  # noqa: SLF001
+        self._switch = None
+        switch.other.stop()
+        return True
+
+    def _handed_over(self, to: Forking, at: Point) -> Change:
+        """Return this query's logic with the state that it has where another one stands.
+
+        Where the two had different watermarks, its batches are run again with those of the other: what that has given
+        out is not given out again, and what it has not is.
+        """
+        with self._lock:
+            while self._history.last.batch_id < at.batch_id and self.step() is not None:
+                pass
+            point = next((p for p in self._history.points if p.batch_id == at.batch_id), None)
+            if point is None or dict(point.offsets) != dict(at.offsets):
+                raise QueryError(
+                    f"switch_to: query {self.name!r} has not read what {to.name!r} has, up to batch {at.batch_id}; "
+                    "make it by fork()."
+                )
+            own = to._inputs.sources
+            plan = read_by(self._plan, self._inputs.sources, own)
+            optimized, watermark = optimize(plan), self._watermark.like()
+            graph = Graph(optimized, Opening(self._mode, watermark))
+            self._fill(graph, point, to._route(at, self._first_id - 1), own)
+            return Change(plan, optimized, graph, watermark, self._shape, {}, "switch")
+
+    def _fill(self, graph: Graph, point: Point, route: Route, sources: Sequence[Source]) -> None:
+        mine = self._route(point, route.after)
+        alike = mine.marks == route.marks and all(
+            mine.past[number].watermark == past.watermark for number, past in route.past.items()
+        )
+        start = point if alike else self._history.points[0]
+        if start.batch_id not in {point.batch_id, route.after}:
+            raise QueryError(f"switch_to: query {self.name!r} no longer has the state that it began with; fork again.")
+        for table, frame in zip(graph.tables, self._history.frames(start.batch_id), strict=True):
+            table.restore(frame)
+        graph.restore(start.watermark)
+        if not alike:
+            inputs = Inputs(sources)
+            inputs.rewind(start.offsets)
+            run_again(graph, inputs, route)
