@@ -49,7 +49,7 @@ def shape(plan: Node, sources: Iterable[Source], steps: Iterable[tuple[str, Iter
     tables = [(number, verb, table) for number, (verb, tables) in enumerate(steps) for table in tables]
     return Shape(
         [type(source).__name__ for source in sources],
-        [{"verb": n.verb, "told": n.describe(), "settings": _settings(n)} for n in nodes if n.remembers],
+        [{"verb": n.verb, "told": n.describe(), "settings": _settings(n)} for n in nodes if n.keeps],
         [
             {"operator": verb, "keys": table.keys, "columns": {n: str(d) for n, d in table.schema.items()}, "of": of}
             for of, verb, table in tables

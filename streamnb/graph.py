@@ -85,7 +85,7 @@ class Graph:
     @cached_property
     def kept(self) -> list[tuple[str, Sequence[StateTable]]]:
         """The operators with state, each by its verb with its tables."""
-        return [(s.node.verb, s.step.tables) for s in self.streams if s.node.remembers]
+        return [(s.node.verb, s.step.tables) for s in self.streams if s.node.keeps]
 
     @property
     def tables(self) -> list[StateTable]:

@@ -36,8 +36,7 @@ def judge(old: Told, new: Told) -> list[Verdict]:
         if now is None:
             verdicts.append(_gone(old["operators"][was or 0], was))
         elif was is None:
-            why = "it is new, and what came before is not in it"
-            verdicts.append(Verdict(new["operators"][now]["told"], "rebuilt", why, None, now))
+            verdicts.append(_new(new["operators"][now], now))
         else:
             verdicts.append(_Pair(old, new, was, now).verdict)
     return verdicts
@@ -65,8 +64,14 @@ def _paired(old: Sequence[str], new: Sequence[str]) -> list[tuple[int | None, in
     return pairs
 
 
+def _new(operator: Told, now: int) -> Verdict:
+    if operator["verb"] == "with_watermark":
+        return Verdict(operator["told"], "kept", "the watermark stays; what is seen from now on moves it", None, now)
+    return Verdict(operator["told"], "rebuilt", "it is new, and what came before is not in it", None, now)
+
+
 def _gone(operator: Told, was: int | None) -> Verdict:
-    if operator["verb"].startswith("drop_duplicates") or operator["verb"] == "limit":
+    if operator["verb"] in {"drop_duplicates", "drop_duplicates_within_watermark", "limit", "with_watermark"}:
         return Verdict(operator["told"], "dropped", "the new query does without it", was, None)
     why = "it is gone, and what it holds has not been given out"
     return Verdict(operator["told"], "rebuilt", why, was, None)
@@ -141,6 +146,13 @@ def _limit(pair: _Pair) -> Verdict:
     return pair.typed("kept", f"it goes on counting, now to {pair.now['settings']['n']}")
 
 
+def _with_watermark(pair: _Pair) -> Verdict:
+    old, new = pair.was["settings"], pair.now["settings"]
+    if old["per"] != new["per"] or old["event_time"] != new["event_time"]:
+        return _other(pair)
+    return pair.typed("kept", "what it has seen stays; its delay and patience may change")
+
+
 def _group_by(pair: _Pair) -> Verdict:
     old, new = pair.was["settings"], pair.now["settings"]
     if old["by"] != new["by"]:
@@ -181,4 +193,8 @@ def _told(keys: Sequence[Any]) -> str:
     return ", ".join(names.get(k["kind"], "a time") if isinstance(k, dict) else str(k) for k in keys) or "nothing"
 
 
-_RULES: Mapping[str, Callable[[_Pair], Verdict]] = {"limit": _limit, "group_by": _group_by}
+_RULES: Mapping[str, Callable[[_Pair], Verdict]] = {
+    "limit": _limit,
+    "group_by": _group_by,
+    "with_watermark": _with_watermark,
+}

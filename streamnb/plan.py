@@ -106,6 +106,11 @@ class Node(ABC):
     opaque: ClassVar[bool] = False
     """Whether the columns that come out are new: no event time and no key is handed on."""
 
+    @property
+    def keeps(self) -> bool:
+        """Whether its step has tables: it remembers rows, or what it has seen of them."""
+        return self.remembers
+
     @cached_property
     @abstractmethod
     def schema(self) -> pl.Schema:

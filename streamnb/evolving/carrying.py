@@ -41,8 +41,8 @@ def _fitted(rows: pl.DataFrame, table: StateTable, columns: Mapping[str, str]) -
 
 def asked_alike(old: Graph, new: Graph, verdicts: Sequence[Verdict]) -> None:
     """Have every operator that goes on remember by which watermark it was last asked, and what set it."""
-    before = [stream for stream in old.streams if stream.node.remembers]
-    after = [stream for stream in new.streams if stream.node.remembers]
+    before = [stream for stream in old.streams if stream.node.keeps]
+    after = [stream for stream in new.streams if stream.node.keeps]
     for verdict in verdicts:
         if verdict.was is not None and verdict.now is not None:
             after[verdict.now].watermark = before[verdict.was].watermark

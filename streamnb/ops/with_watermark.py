@@ -84,6 +84,10 @@ class WithWatermark(Node):
                 code="DURATION_INVALID",
             )
 
+    @property
+    def keeps(self) -> bool:
+        return self.per is not None or self.idle_after is not None
+
     @cached_property
     def schema(self) -> pl.Schema:
         return self.inputs[0].schema

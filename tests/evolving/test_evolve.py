@@ -168,7 +168,7 @@ def test_a_million_keys_are_kept_without_reading_anything_again():
     query.step()
     assert src.rows_read == read + 2
     assert query.emitted[-1].to_dict("list") == {"key": [5], "total": [6]}
-    assert query.last_progress.state_operators[0].num_rows_total == 1_000_000
+    assert query.progress[-1].state_operators[0].num_rows_total == 1_000_000
 
 
 def test_other_sources_are_refused():

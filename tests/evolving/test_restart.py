@@ -24,7 +24,7 @@ def test_the_query_that_was_replaced_is_refused(tmp_path):
     query = windows(src).query(checkpoint=tmp_path).run()
     query.evolve(windows(src, least=3))
     query.stop()
-    with pytest.raises(sn.CheckpointError, match="another logic took over") as caught:
+    with pytest.raises(sn.PlanError, match="another logic took over") as caught:
         windows(src).query(checkpoint=tmp_path)
     assert caught.value.code == "CHECKPOINT_EVOLVED"
     back = windows(src).query(checkpoint=tmp_path, evolve=True)
@@ -52,6 +52,7 @@ def test_it_is_rebuilt_across_a_restart(tmp_path):
     with pytest.raises(sn.PlanError, match="cannot be parted"):
         windows(src, size="5 seconds").query(checkpoint=tmp_path, evolve=True)
     query = windows(src, size="5 seconds").query(checkpoint=tmp_path, evolve="rebuild")
+    assert query.evolved is not None
     assert query.evolved.rows_read == 12
     feed(src, 6)
     alone = windows(src, size="5 seconds").query().run()
