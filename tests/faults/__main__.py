@@ -6,14 +6,16 @@ import sys
 import time
 from collections.abc import Callable
 
+from tests.faults.changing import lives
 from tests.faults.damage import damage
 from tests.faults.explorer import explore
-from tests.faults.kills import aligned, campaign, table
+from tests.faults.kills import Nursery, aligned, campaign, table
 from tests.faults.mutants import MUTANTS
 from tests.faults.programs import PROGRAMS
 from tests.faults.space import can_mount, fail_everywhere, fail_in_the_sink, fill_up
 
 KILLS = 1_300
+CHANGES = 300
 LEFT_AT = (None, "sink.end")
 WAYS = ("bit flip", "truncation", "zeros", "deletion", "appended", "swapped sibling")
 
@@ -24,6 +26,15 @@ def kills(least: int) -> list[str]:
     print(table(stories))
     count, wrong = sum(len(s.kills) for s in stories), [str(s) for s in stories if not s.exact]
     print(f"{count} kills in {len(stories)} lives; {len(wrong)} lives not exact")
+    return wrong
+
+
+def changes(least: int) -> list[str]:
+    """Kill queries before, during and after their logic changes."""
+    with Nursery() as nursery:
+        found = lives(nursery.change, least)
+    wrong = [str(life) for life in found if life.wrong]
+    print(f"{sum(len(life.kills) for life in found)} kills around an evolve or a switch; {len(wrong)} lives not exact")
     return wrong
 
 
@@ -91,7 +102,14 @@ def full_disks() -> list[str]:
 
 def main(words: list[str]) -> int:
     least = int(words[0]) if words else KILLS
-    parts: list[Callable[[], list[str]]] = [lambda: kills(least), mutants, power_cuts, damages, failures]
+    parts: list[Callable[[], list[str]]] = [
+        lambda: kills(least),
+        lambda: changes(CHANGES),
+        mutants,
+        power_cuts,
+        damages,
+        failures,
+    ]
     wrong: list[str] = []
     for part in parts:
         started = time.monotonic()

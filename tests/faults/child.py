@@ -18,12 +18,13 @@ from pathlib import Path
 
 from streamnb import points
 from streamnb.query import Query
+from tests.faults.changing import CHANGING, Changing
 from tests.faults.file_program import FileProgram
 from tests.faults.mutants import MUTANTS
 from tests.faults.programs import PROGRAMS, Program
 
 DONE, REFUSED = 0, 3
-ALL: dict[str, Program | FileProgram] = {**PROGRAMS, "files": FileProgram()}
+ALL: dict[str, Program | FileProgram | Changing] = {**PROGRAMS, **CHANGING, "files": FileProgram()}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from streamnb.points import POINTS
+from tests.faults.changing import Kill
 from tests.faults.child import DONE, REFUSED, Run, told
 from tests.faults.programs import PROGRAMS, held_by, scratch, wrong
 
@@ -38,6 +39,10 @@ class Nursery:
 
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
+
+    def change(self, name: str, folder: Path, seed: int, kill: Kill) -> int:
+        """Run a program whose logic changes; return how it ended."""
+        return self.run(Run(name, str(folder), seed, 3 + seed % 4, point=kill.point, count=kill.count))
 
     def run(self, run: Run) -> int:
         """Return how a run ended: DONE, REFUSED, or the signal that killed it, negative."""

@@ -1,0 +1,26 @@
+"""Killed around a change of logic: every batch wholly by the old or the new, nothing lost or doubled."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.changing import AT_THE_CHANGE, CHANGING, Life, lives
+from tests.faults.kills import Nursery
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Life]:
+    with Nursery() as nursery:
+        return lives(nursery.change, 36)
+
+
+def test_nothing_is_lost_doubled_or_decided_by_both(found):
+    assert [str(life) for life in found if life.wrong] == []
+
+
+def test_it_is_killed_at_every_moment_of_the_change(found):
+    assert {point for life in found for point in life.kills} >= set(AT_THE_CHANGE)
+
+
+def test_both_ways_of_changing_are_killed(found):
+    assert {life.program for life in found} == set(CHANGING)
