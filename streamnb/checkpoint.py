@@ -1,9 +1,9 @@
 """Checkpoint: the folder in which a query keeps how far it is, and from which it goes on.
 
-``metadata`` says what the query was, ``logic/K`` what it became, ``epoch`` how often it was opened. In ``log`` stand, batch by batch: before its
-rows are computed, what it is going to do; before the sink hears of it, what it changed in state; that it has happened,
-when the sink has it. The disk is waited for once a batch, before the sink hears of it. Beside it are
-``state/<table>/N.snapshot`` and ``dead_letters/N``. Everything has a checksum.
+``metadata`` says what the query was, ``logic/K`` what it became, ``epoch`` how often it was opened. In ``log`` stand,
+batch by batch: before its rows are computed, what it is going to do; before the sink hears of it, what it changed in
+state; that it has happened, when the sink has it. The disk is waited for once a batch, before the sink hears of it.
+Beside it are ``state/<table>/N.snapshot`` and ``dead_letters/N``. Everything has a checksum.
 """
 
 from __future__ import annotations
@@ -173,11 +173,8 @@ class Checkpoint:
 
     def commit(self, batch_id: int, next_watermark: int) -> None:
         """Log that a batch has happened. The disk is waited for with the next batch, or by ``sync``."""
-        body: dict[str, Any] = {
-            "next_watermark": next_watermark,
-            "state": self._heads[batch_id],
-            "dead_letters": self._dead[batch_id],
-        }
+        body: dict[str, Any] = {"next_watermark": next_watermark, "state": self._heads[batch_id]}
+        body |= {"dead_letters": self._dead[batch_id]}
         body |= {"places": list(self.state.places)} if self.state.places else {}
         self.log.commit(batch_id, body)
 

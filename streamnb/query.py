@@ -75,8 +75,6 @@ class Query(Forking):
             raise _option("watermark_policy", watermark_policy, "'min' or 'max'")
         if on_bad_record not in {"dead_letters", "fail"}:
             raise _option("on_bad_record", on_bad_record, "'dead_letters' or 'fail'")
-        if evolve not in {False, True, "rebuild"}:
-            raise _option("evolve", evolve, "True or 'rebuild'")
         self._originals = sources_of(plan)
         plan = own_sources(plan) if start is None else plan
         self._plan, self._optimized = plan, optimize(plan) if start is None else start.change.optimized

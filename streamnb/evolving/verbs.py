@@ -11,7 +11,7 @@ from streamnb.checkpoint import Checkpoint
 from streamnb.compatible import Shape, shape
 from streamnb.connect import Source
 from streamnb.delivery import AnySink, Delivery
-from streamnb.errors import CheckpointError
+from streamnb.errors import CheckpointError, one_of
 from streamnb.evolving.carrying import Route, asked_alike, carry, run_again
 from streamnb.evolving.evolution import Evolution, planned
 from streamnb.evolving.sources import same_sources
@@ -193,6 +193,8 @@ class Evolving(Playing):
 
     def _open(self, evolve: object) -> int:
         """Stand where the checkpoint stands, whose logic may be another one if told so; return the last batch done."""
+        if evolve not in {False, True, "rebuild"}:
+            raise one_of("query", "evolve", evolve, ["True", "rebuild"])
         checkpoint = self._journal.checkpoint
         if not evolve or checkpoint is None or not (checkpoint.path / "metadata").exists():
             return self._journal.open(self._shape)
