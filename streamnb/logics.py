@@ -67,7 +67,7 @@ class Logics:
         Cut short before the entry, nothing has happened.
         """
         state.wait()
-        fresh = state.fresh()
+        fresh = state.fresh(len(old))
         places = [state.place(kept[n]) if n in kept else fresh + n for n in range(len(tables))]
         heads = [old[kept[n]] if n in kept else entry.after for n in range(len(tables))]
         for number, table in enumerate(tables):

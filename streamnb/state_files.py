@@ -99,10 +99,10 @@ class StateFiles:
 
     # -- another logic
 
-    def fresh(self) -> int:
-        """Return the first number of a folder that no table has had."""
+    def fresh(self, tables: int) -> int:
+        """Return the first number of a folder that no table has had, where there have been so many."""
         folders = [int(path.name) for path in (self._store.path / "state").iterdir() if path.name.isdigit()]
-        return max([*folders, *self.places], default=-1) + 1
+        return max([*folders, *self.places, tables - 1], default=-1) + 1
 
     def whole(self, place: int, batch_id: int, table: StateTable) -> None:
         """Write a whole table into a folder of its own."""
