@@ -60,10 +60,11 @@ from streamnb.learn.workbench import workbench
 from streamnb.learn.workers import workers
 from streamnb.ops.join import between
 from streamnb.ops.session import session_window
+from streamnb.params import Param, param
 from streamnb.peek import Peek, peek
 from streamnb.query import Query
 from streamnb.recovery import recover
-from streamnb.registry import queries
+from streamnb.rules import Rules, rules
 from streamnb.sources.memory import MemorySource, add
 from streamnb.sources.spool import Spool
 from streamnb.spark.compare import compare
@@ -91,7 +92,9 @@ from streamnb.views.inspectors import (
     why,
     windows,
 )
+from streamnb.views.queries import queries
 from streamnb.views.reports import bars, flags, line, table
+from streamnb.views.sliders import slider
 from streamnb.what_if import what_if
 from streamnb.windows import window
 
@@ -138,10 +141,12 @@ __all__ = [
     "ManualClock",
     "MapState",
     "MemorySource",
+    "Param",
     "Peek",
     "PlanError",
     "Query",
     "QueryError",
+    "Rules",
     "Sink",
     "Source",
     "Spool",
@@ -200,6 +205,7 @@ __all__ = [
     "min_by",
     "modes",
     "objects",
+    "param",
     "peek",
     "plan",
     "plane",
@@ -209,11 +215,13 @@ __all__ = [
     "queries",
     "race",
     "recover",
+    "rules",
     "save_html",
     "session_window",
     "set_motion",
     "simulate",
     "sinks",
+    "slider",
     "solution",
     "sources",
     "sql",

@@ -31,7 +31,10 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Intent:
-    """What a batch is going to do: the offsets up to which it reads, its time, and the watermark it runs with."""
+    """What a batch is going to do: the offsets up to which it reads, its time, and the watermark it runs with.
+
+    ``given`` are the params that it goes by, and the versions of its rules.
+    """
 
     offsets: Sequence[Any]
     time: int
@@ -39,6 +42,7 @@ class Intent:
     watermark: int
     has_data: bool
     policy: str
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

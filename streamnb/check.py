@@ -14,7 +14,8 @@ from streamnb.ops.limit import Limit
 from streamnb.ops.sort import Sort
 from streamnb.ops.transform_with_state import TransformWithState
 from streamnb.ops.with_watermark import WithWatermark
-from streamnb.plan import Node
+from streamnb.params import params_in
+from streamnb.plan import Node, RowWise
 
 OUTPUT_MODES = ("append", "update", "complete")
 
@@ -28,6 +29,18 @@ def check(plan: Node, output_mode: str, *, multiple_stateful: bool = True) -> No
         raise one_of("query", "output_mode", output_mode, OUTPUT_MODES)
     for rule in RULES if multiple_stateful else [rule for rule in RULES if rule not in OF_TIME]:
         rule(plan, output_mode)
+
+
+def params_row_by_row(plan: Node, output_mode: str) -> None:  # noqa: ARG001
+    """A param may change from batch to batch; what is remembered may not."""
+    for node in plan.walk():
+        names = set() if isinstance(node, RowWise) else params_in(node)
+        if names:
+            raise PlanError(
+                f"{node.verb}: the param {min(names)!r} may change from batch to batch, and what {node.verb} remembers "
+                "may not; put it into a column first: with_columns(x=…).",
+                code="PARAM_PLACE",
+            )
 
 
 def append_needs_an_end(plan: Node, output_mode: str) -> None:
@@ -230,6 +243,7 @@ RULES: tuple[Callable[[Node, str], None], ...] = (
     complete_needs_a_table,
     one_aggregation_unless_append,
     no_limit_in_update,
+    params_row_by_row,
     sort_needs_a_table,
     within_watermark_needs_one,
     duplicates_of_final_rows,

@@ -148,6 +148,17 @@ class Checkpoint:
         self.state.forget_snapshots_from(batch_id)
         self.log.begin(batch_id, intent, notes or {})
 
+    def remember(self, rules: str, number: int, rows: pl.DataFrame) -> None:
+        """Write a version of rules down, if it is not there yet."""
+        if not (self.path / "rules" / rules / str(number)).exists():
+            self._store.write(f"rules/{rules}/{number}", packed({}, [rows], "lz4"))
+
+    def versions(self, rules: str) -> dict[int, pl.DataFrame]:
+        """Return the versions of rules by number."""
+        folder = f"rules/{rules}"
+        numbers = self._store.numbers(folder) if (self.path / folder).exists() else []
+        return {number: unpacked(self._store.read(f"{folder}/{number}"))[1][0] for number in numbers}
+
     def retract(self, batch_id: int) -> None:
         """Forget what a batch was going to do."""
         self.log.back(batch_id - 1)

@@ -32,6 +32,7 @@ CODES: dict[str, str] = {
     "NO_STATE": "no operator of the query keeps anything that could be shown",
     "OPTION_INVALID": "an argument has a value that is not one of its choices",
     "OUTER_JOIN_WITHOUT_BOUND": "an outer, semi or anti join of two streams needs a time bound",
+    "PARAM_PLACE": "a param stands where values are computed row by row",
     "SCHEMA_INVALID": "a schema names a type that is not known",
     "SCHEMA_MISMATCH": "two inputs that must have the same columns differ",
     "SESSION_WITHOUT_KEY": "a session window needs another grouping key beside it",

@@ -24,13 +24,15 @@ from streamnb.sources.sift import sifted
 class Planned:
     """The next batch's input: where every source will be, and when (microseconds; None: now).
 
-    ``replayed`` tells that the time is a replay's, not the clock's.
+    ``replayed`` tells that the time is a replay's, not the clock's. ``given`` is what it goes by besides: params, and
+    versions of rules by number; None: what holds when it begins.
     """
 
     offsets: Mapping[int, Offset]
     time: int | None
     has_data: bool = True
     replayed: bool = False
+    given: Mapping[str, Any] | None = None
 
 
 class Inputs:

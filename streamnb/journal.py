@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -15,6 +16,7 @@ from streamnb.compatible import Shape
 from streamnb.dead_letters import together
 from streamnb.inputs import Inputs, Planned
 from streamnb.logics import Logic
+from streamnb.rules import Version
 from streamnb.state import StateTable
 from streamnb.time import Watermark
 
@@ -40,6 +42,7 @@ class Journal:
         self.inherited = False  # whether an earlier run began the batch that is to be done again
         self._past: dict[int, Past] = {}
         self._earlier = -1  # the last batch of earlier runs
+        self.last_given: Mapping[str, Any] = {}  # what it went by
         self._since = 0  # from which batch on the sink is the query's
         self._id = uuid.uuid4().hex
         self._dead: dict[int, pl.DataFrame] = {}  # by batch, where there is no checkpoint to keep them
@@ -88,7 +91,14 @@ class Journal:
         if again is not None:
             self._begun, self.inherited = (found.done + 1, _as_planned(again)), True
         self._earlier = found.done
+        if self.checkpoint is not None and found.done >= 0:
+            self.last_given = self.checkpoint.log.intent(found.done).given
+        self.last_given = again.given if again is not None else self.last_given
         return found.done
+
+    def versions(self, rules: str) -> Mapping[int, pl.DataFrame]:
+        """Return the versions of rules that earlier runs went by."""
+        return {} if self.checkpoint is None else self.checkpoint.versions(rules)
 
     def again(self, batch_id: int) -> Planned | None:
         """Return the plan of a batch that was begun and not finished."""
@@ -96,13 +106,16 @@ class Journal:
 
     # -- one batch
 
-    def begin(self, batch_id: int, planned: Planned, time: int) -> None:
-        """Log what a batch is going to do."""
+    def begin(self, batch_id: int, planned: Planned, time: int, versions: Sequence[Version] = ()) -> None:
+        """Log what a batch is going to do, and the versions of rules that it goes by."""
         self._begun, self._ran_with = (batch_id, replace(planned, time=time)), self._watermark.current
         if self.checkpoint is not None:
             offsets = [planned.offsets[n] for n in range(len(self._inputs.sources))]
             current, policy = self._watermark.current, self._watermark.policy
-            intent = Intent(offsets, time, planned.replayed, current, planned.has_data, policy)
+            for version in versions:
+                self.checkpoint.remember(version.name, version.number, version.rows)
+            given = planned.given or {}
+            intent = Intent(offsets, time, planned.replayed, current, planned.has_data, policy, given)
             self.checkpoint.begin(batch_id, intent, self._inputs.notes(planned.offsets))
 
     def retract(self, batch_id: int) -> None:
@@ -189,4 +202,5 @@ class Journal:
 
 
 def _as_planned(intent: Intent) -> Planned:
-    return Planned(dict(enumerate(intent.offsets)), intent.time, intent.has_data, intent.replayed)
+    offsets = dict(enumerate(intent.offsets))
+    return Planned(offsets, intent.time, intent.has_data, intent.replayed, intent.given)

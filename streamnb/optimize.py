@@ -25,6 +25,7 @@ from streamnb.ops.union import Union
 from streamnb.ops.unmark import Unmark
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.ops.with_window import WithWindow
+from streamnb.params import params_in
 from streamnb.plan import Node
 from streamnb.rewrites import rule
 
@@ -63,9 +64,15 @@ def filter_down(plan: Filter) -> Node:
         return plan if below is plan.inputs[0] else replace(plan, inputs=(below,))
     inputs = zip(below.inputs, goes, strict=True)
     lower = replace(below, inputs=tuple(_filtered(node, compress(parts, go)) for node, go in inputs))
-    if stay and inner:
+    if stay and inner and all(_may_match(part, lower) for part in stay):
         return _part_of_the_match(lower, stay)
     return Filter((lower,), all_of(stay)) if stay else lower
+
+
+def _may_match(part: nw.Expr, join: Node) -> bool:
+    """Tell whether a condition may be part of a match: it reads nothing but the pair, and does not change."""
+    columns = join.pair_schema if isinstance(join, JoinStatic) else join.schema
+    return _roots(part) <= set(columns) and not params_in(part)
 
 
 def _past(below: Filter, plan: Filter) -> Node:

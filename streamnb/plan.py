@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
@@ -13,6 +14,7 @@ import polars as pl
 
 from streamnb.errors import column_not_found
 from streamnb.expressions import native
+from streamnb.params import params_in, value_of
 from streamnb.progress import Made, StepTrace
 from streamnb.state import StateTable
 from streamnb.time import Watermark, moment
@@ -171,9 +173,13 @@ class RowWiseStep(Step):
     def __init__(self, node: RowWise) -> None:
         self.node = node
         self.compiled: dict[int, pl.Expr] = {}
+        self.params = sorted(params_in(node))
+        self.values: list[Any] = []
 
     def on_batch(self, *batches: Batch) -> Batch:
         (batch,) = batches
+        if self.params:
+            self._go_by([value_of(name) for name in self.params])
         rows = self.apply(batch.rows)
         return batch.with_rows(rows, made=self._again(batch) if self.node.repeatable else None)
 
@@ -182,8 +188,14 @@ class RowWiseStep(Step):
         found: pl.DataFrame = self.node.apply(rows, self._compile)
         return found
 
+    def _go_by(self, values: list[Any]) -> None:
+        """Compile anew where params have changed; what was compiled before stays with the traces of then."""
+        if values != self.values:
+            self.compiled, self.values = {}, values
+
     def _again(self, batch: Batch) -> Made:
-        return Made(batch.rows, self.apply) if batch.made is None else batch.made.then(self.apply)
+        apply = copy(self).apply if self.params else self.apply
+        return Made(batch.rows, apply) if batch.made is None else batch.made.then(apply)
 
     def _compile(self, expression: Any) -> pl.Expr:
         """Compile once; the node keeps its expressions alive, so their ids are theirs."""

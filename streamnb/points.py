@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-FILES, MORE_FILES = ("metadata", "epoch"), ("log", "dead_letters", "snapshot", "logic")  # snapshots in a thread
+FILES = ("metadata", "epoch")
+MORE_FILES = ("log", "dead_letters", "snapshot", "logic", "rules")  # snapshots in a thread
 STEPS = ("opened", "written", "synced", "renamed", "done")
 POINTS = (
     "batch.begin",  # nothing of the batch is written

@@ -193,7 +193,7 @@ class Trace:
     ``dead_letters`` are the records it set aside. ``summarised``: it is old, and only its numbers and its late rows are
     kept; its other rows can be read again from the sources.
     ``serial`` tells it from the trace of a batch that was done again after a rewind.
-    ``work`` tells of every operator of the plan that runs.
+    ``work`` tells of every operator of the plan that runs. ``given`` are the params and versions of rules it went by.
     """
 
     batch_id: int
@@ -210,6 +210,7 @@ class Trace:
     summarised: bool = False
     serial: int = field(default_factory=count().__next__)
     work: tuple[Work, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 for _record in (StepTrace, Trace):  # behind the classes, where it is no default

@@ -21,6 +21,7 @@ from streamnb.delivery import AnySink, Delivery
 from streamnb.errors import DataError, PlanError, QueryError
 from streamnb.evolving.evolution import Evolution
 from streamnb.evolving.forking import Forking, Start
+from streamnb.evolving.givens import Givens
 from streamnb.evolving.sources import sources_of
 from streamnb.graph import Graph
 from streamnb.history import History, Point
@@ -28,6 +29,7 @@ from streamnb.inputs import Inputs, Planned, own_sources
 from streamnb.journal import Journal
 from streamnb.optimize import optimize
 from streamnb.outline import outline
+from streamnb.params import giving
 from streamnb.patience import asking
 from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
@@ -100,13 +102,14 @@ class Query(Forking):
         self._shape = shape(plan, self._inputs.sources, self._graph.kept)
         self._evolved: Evolution | None = None
         done = self._open(evolve) if start is None else self._begin_at(start)
+        self._givens = Givens(plan)
+        self._givens.recall(self._journal)
         self._delivery.open(*self._journal.run)
         point = Point(done, dict(self._inputs.offsets), self._graph.snapshot(), (), 0)
         self._history = History(self._tables, point)
         self._first_id, self._since = done + 1, 0
-        self._trace: list[Trace] = []
+        self._trace, self._progress = list[Trace](), list[Progress]()
         self._retention = Retention(self._trace)
-        self._progress: list[Progress] = []
         self._lock = threading.RLock()
         self._broken = self._stopped = self._done = False
         self._exception: BaseException | None = None
@@ -232,6 +235,7 @@ class Query(Forking):
 
     def _go_back(self, to: int) -> None:
         self._rewinding = to  # until disk and memory stand there both
+        self._givens.rewound({n: past for n, past in self._journal.past.items() if n > to})
         self._journal.rewind(to)
         self._restore(to)
         self._rewinding = None
@@ -261,13 +265,16 @@ class Query(Forking):
         self._broken = True  # until it is whole again: an interrupt may come between any two lines
         batch_id = self._history.last.batch_id + 1
         batch = Batch(pl.DataFrame(), id=batch_id, time=self._clock.now() if planned.time is None else planned.time)
+        planned = self._givens.settled(planned, batch_id)
+        given = self._givens.values(planned.given)
         started = time.perf_counter()
         reached("batch.begin")
         aside: list[Aside] = []
         rows = self._read(planned, batch, aside)
         read = time.perf_counter()
         reached("batch.read")
-        out = self._graph.run(rows, batch)
+        with giving(given):
+            out = self._graph.run(rows, batch)
         computed = time.perf_counter()
         reached("batch.computed")
         dead = letters(batch_id, [*aside, *too_far_ahead(self._graph, batch_id)])
@@ -288,14 +295,14 @@ class Query(Forking):
             num_dead_letters=len(dead),
         )
         self._replayed = planned.time if planned.replayed else None
-        trace = trace_of(batch, self._graph, rows, out.rows, dead, has_data=planned.has_data)
+        trace = trace_of(batch, self._graph, rows, out.rows, dead, has_data=planned.has_data, given=given)
         self._commit(planned, batch, trace, progress)
         return progress
 
     def _read(self, planned: Planned, batch: Batch, aside: list[Aside]) -> Mapping[int, pl.DataFrame]:
         """Log what the batch is going to do, and read its rows."""
         first_time = self._again() is None
-        self._journal.begin(batch.id, planned, batch.time)
+        self._journal.begin(batch.id, planned, batch.time, self._givens.versions(planned.given))
         try:
             return self._inputs.read(planned.offsets, aside if self._keeps_bad else None)
         except DataError:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import sys
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamnb.query import Query
 
 _alive: weakref.WeakValueDictionary[str, Query] = weakref.WeakValueDictionary()
+_watchers: list[Callable[[], None]] = []
 _numbers = itertools.count(1)
 _in_cell: dict[tuple[str, Any], int] = {}
 
@@ -24,7 +26,15 @@ def register(query: Query) -> Query | None:
     """Note a query under its name; return the older one of that name, if it still runs."""
     older = _alive.pop(query.name, None)
     _alive[query.name] = query
+    for watcher in tuple(_watchers):
+        watcher()
     return older if older is not None and older is not query and not older.stopped else None
+
+
+def watch(watcher: Callable[[], None]) -> Callable[[], None]:
+    """Call ``watcher`` whenever a query is made; return the way to end that."""
+    _watchers.append(watcher)
+    return lambda: _watchers.remove(watcher) if watcher in _watchers else None
 
 
 def default_name() -> str:

@@ -100,6 +100,7 @@ def trace_of(
     dead_letters: pl.DataFrame,
     *,
     has_data: bool,
+    given: Mapping[str, Any],
 ) -> Trace:
     """Return the story of a batch. Holds the frames themselves, no copies."""
     steps, dtype = graph.watermark_steps, _time_type(graph)
@@ -119,6 +120,7 @@ def trace_of(
         dead_letters=dead_letters,
         marks=_marks(graph),
         work=graph.work,
+        given=given,
     )
 
 

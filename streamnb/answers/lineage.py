@@ -22,6 +22,7 @@ from streamnb.ops.join import Join
 from streamnb.ops.read import Read
 from streamnb.ops.select import Select
 from streamnb.ops.with_watermark import WithWatermark
+from streamnb.params import giving
 from streamnb.plan import Batch, Node, Opening, RowWise
 from streamnb.progress import Progress, Trace
 from streamnb.schema import polars_schema
@@ -113,7 +114,9 @@ class Recording:
         graph = Graph(carried(plan or self.plan), Opening(self.output_mode, self.watermark.like()))
         tables = [table for step in graph.steps for table in step.tables]
         for number, trace in enumerate(self.traces[:until]):
-            graph.run(self.numbered(number, marked), Batch(pl.DataFrame(), id=trace.batch_id, time=instant(trace.time)))
+            batch = Batch(pl.DataFrame(), id=trace.batch_id, time=instant(trace.time))
+            with giving(trace.given):
+                graph.run(self.numbered(number, marked), batch)
             yield graph
             graph.watermark.advance()
             for table in tables:

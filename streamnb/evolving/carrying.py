@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from streamnb.errors import QueryError, StreamnbError
+from streamnb.evolving.givens import Givens
 from streamnb.graph import Graph
 from streamnb.inputs import Inputs, Planned, is_reached
 from streamnb.journal import Past
 from streamnb.judging import Told, Verdict, numbers_of, source_of
+from streamnb.params import giving
 from streamnb.plan import Batch
 from streamnb.state import StateTable
 
@@ -64,6 +66,7 @@ class Route:
 
     past: Mapping[int, Past]
     marks: Sequence[int]
+    givens: Givens
     counts: Mapping[int, int] = field(default_factory=dict)
     after: int = -1
 
@@ -87,7 +90,9 @@ def run_again(graph: Graph, inputs: Inputs, route: Route) -> int:
     for number, past in route.batches(inputs):
         rows = _read(inputs, number, past.planned, route.counts)
         _marked(graph, late, past.watermark)
-        graph.run(rows, Batch(pl.DataFrame(), id=number, time=past.planned.time or 0))
+        planned = route.givens.settled(past.planned, number)
+        with giving(route.givens.values(planned.given)):
+            graph.run(rows, Batch(pl.DataFrame(), id=number, time=planned.time or 0))
         for table in graph.tables:
             table.commit()
         inputs.rewind(past.planned.offsets)

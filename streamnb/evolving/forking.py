@@ -11,6 +11,7 @@ from streamnb.connect import Source
 from streamnb.errors import QueryError
 from streamnb.evolving.carrying import Route, asked_alike, carry, run_again
 from streamnb.evolving.evolution import Evolution, planned
+from streamnb.evolving.givens import Givens
 from streamnb.evolving.sources import read_by, same_sources
 from streamnb.evolving.verbs import Change, Evolving
 from streamnb.graph import Graph
@@ -107,7 +108,7 @@ class Forking(Evolving):
         if point.batch_id < 0:
             return change
         if evolution.replays:
-            run_again(change.graph, Inputs(self._inputs.sources), self._route(point))
+            run_again(change.graph, Inputs(self._inputs.sources), self._route(point, Givens(change.plan)))
             return change
         frames = self._history.frames(point.batch_id)
         old = Graph(self._optimized, Opening(self._mode, self._watermark.like()))
@@ -193,11 +194,11 @@ class Forking(Evolving):
             plan = read_by(self._plan, self._inputs.sources, own)
             optimized, watermark = optimize(plan), self._watermark.like()
             graph = Graph(optimized, Opening(self._mode, watermark))
-            self._fill(graph, point, to._route(at, self._first_id - 1), own)
+            self._fill(graph, point, to._route(at, self._givens, self._first_id - 1), own)
             return Change(plan, optimized, graph, watermark, self._shape, {}, "switch")
 
     def _fill(self, graph: Graph, point: Point, route: Route, sources: Sequence[Source]) -> None:
-        mine = self._route(point, route.after)
+        mine = self._route(point, self._givens, route.after)
         alike = mine.marks == route.marks and all(
             mine.past[number].watermark == past.watermark for number, past in route.past.items()
         )

@@ -14,6 +14,7 @@ from streamnb.delivery import AnySink, Delivery
 from streamnb.errors import CheckpointError, one_of
 from streamnb.evolving.carrying import Route, asked_alike, carry, run_again
 from streamnb.evolving.evolution import Evolution, planned
+from streamnb.evolving.givens import Givens
 from streamnb.evolving.sources import same_sources
 from streamnb.graph import Graph
 from streamnb.history import History, Point
@@ -56,6 +57,7 @@ class Evolving(Playing):
     _tables: Sequence[StateTable]
     _delivery: Delivery
     _first_id: int
+    _givens: Givens
     _changing: Change | None = None
     outline: Outline
 
@@ -145,7 +147,9 @@ class Evolving(Playing):
         """Give a graph the state that it begins with."""
         if evolution.replays:
             again = Inputs(self._inputs.sources)
-            return replace(change, rows_read=run_again(change.graph, again, self._route(self._history.last)))
+            return replace(
+                change, rows_read=run_again(change.graph, again, self._route(self._history.last, Givens(change.plan)))
+            )
         frames = [table.frame() for table in self._tables]
         kept = carry(
             evolution.verdicts, asdict(self._shape), asdict(change.shape), frames.__getitem__, change.graph.tables
@@ -153,11 +157,11 @@ class Evolving(Playing):
         asked_alike(self._graph, change.graph, evolution.verdicts)
         return replace(change, kept=kept)
 
-    def _route(self, to: Point, after: int = -1) -> Route:
+    def _route(self, to: Point, givens: Givens, after: int = -1) -> Route:
         """Return the batches up to a point, to be run again."""
         past = {number: past for number, past in self._journal.past.items() if after < number <= to.batch_id}
         counts = {p.batch_id: sum(source.num_input_rows for source in p.sources) for p in self._progress}
-        return Route(past, self._marks(to), counts, after)
+        return Route(past, self._marks(to), givens, counts, after)
 
     def _marks(self, at: Point) -> Sequence[int]:
         """Return the watermarks that stood at a point: that of late rows, and its own."""
@@ -181,7 +185,7 @@ class Evolving(Playing):
         self._watermark, self._graph, self._tables = change.watermark, change.graph, change.graph.tables
         start = Point(last.batch_id, dict(last.offsets), self._graph.snapshot(), (), 0)
         self._history = History(self._tables, start)
-        self.outline = outline(self._optimized, self.name, self._mode)
+        self.outline, self._givens = outline(self._optimized, self.name, self._mode), Givens(change.plan)
         self._since, self._ledgers, self._recalled = len(self._trace), {}, None
         self._changing = None
 
@@ -219,7 +223,9 @@ class Evolving(Playing):
         kept: Mapping[int, int] = {}
         if evolution.replays:
             marks = self._watermark.snapshot()[:2]
-            read = run_again(self._graph, Inputs(self._inputs.sources), Route(self._journal.past, marks))
+            read = run_again(
+                self._graph, Inputs(self._inputs.sources), Route(self._journal.past, marks, Givens(self._plan))
+            )
             evolution = replace(evolution, rows_read=read)
         elif done >= 0:
             frames = checkpoint.frames(done)

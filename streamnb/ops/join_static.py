@@ -14,6 +14,7 @@ import polars as pl
 from streamnb.errors import PlanError
 from streamnb.expressions import conjuncts, native, needed, outcome
 from streamnb.plan import Batch, Node, Opening, Step
+from streamnb.rules import Rules
 from streamnb.static import Positions, Static, common_type, names_beside, side_by_side, with_unmatched
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def join_static(
     State: none. Spark: ``join`` with a static DataFrame.
     """
     keys = _keys(on, left_on, right_on)
-    return frame.then(JoinStatic((frame.node,), Static("join", table), keys, how, where, suffix))
+    table = table if isinstance(table, Static) else Static("join", table)
+    return frame.then(JoinStatic((frame.node,), table, keys, how, where, suffix))
 
 
 def _keys(on: Any, left_on: Any, right_on: Any) -> tuple[tuple[str, str], ...]:
@@ -80,7 +82,7 @@ class JoinStatic(Node):
         self.table.need(*(right for _, right in self.keys))
         if not self.keys and self.where is None:
             raise PlanError("join: nothing says which rows belong together; give on= or where=.", code="OPTION_INVALID")
-        _ = self.key_types, self.names
+        _ = self.key_types, self.names, self.schema
         self._check_where()
 
     def _check_where(self) -> None:
@@ -109,7 +111,14 @@ class JoinStatic(Node):
 
     @cached_property
     def schema(self) -> pl.Schema:
-        return self.inputs[0].schema if self.how in {"semi", "anti"} else self.pair_schema
+        found = self.inputs[0].schema if self.how in {"semi", "anti"} else self.pair_schema
+        if not isinstance(self.table, Rules):
+            return found
+        if self.table.column in found:
+            raise PlanError(
+                f"join: two columns would be called {[self.table.column]}; rename one first.", code="COLUMN_DUPLICATE"
+            )
+        return pl.Schema({**found, self.table.column: pl.Int64()})
 
     @cached_property
     def key(self) -> tuple[str, ...] | None:
@@ -121,7 +130,8 @@ class JoinStatic(Node):
     @property
     def _matches_once(self) -> bool:
         right = [name for _, name in self.keys]
-        return bool(right) and self.table.sample.select(right).is_unique().all()
+        fixed = not isinstance(self.table, Rules)
+        return fixed and bool(right) and self.table.sample.select(right).is_unique().all()
 
     def needed(self, side: int) -> list[str]:
         """Return the columns of the stream that must not be null for a match; ``side`` is 0, the stream's."""
@@ -134,6 +144,8 @@ class JoinStatic(Node):
 
     def describe(self) -> str:
         by = ", ".join(left if left == right else f"{left} = {right}" for left, right in self.keys)
+        if isinstance(self.table, Rules):
+            return f"{self.how} join with the rules {self.table.name}{f' on {by}' if by else ''}"
         return f"{self.how} join with a table{f' on {by}' if by else ''}"
 
 
@@ -145,12 +157,24 @@ class _Step(Step):
         self.where = None if node.where is None else native(node.where)
         self.left_keys = [pl.col(left).cast(t) for (left, _), t in zip(node.keys, node.key_types, strict=True)]
         self.right_keys = [pl.col(right).cast(t) for (_, right), t in zip(node.keys, node.key_types, strict=True)]
+        self.version: pl.DataFrame | None = None
         self.indexed = _Indexed(node.table.rows(), self.right_keys) if node.table.fixed else None
 
     def on_batch(self, *batches: Batch) -> Batch:
         (batch,) = batches
+        if isinstance(self.node.table, Rules):
+            return batch.with_rows(self._decided(batch.rows, self.node.table))
         table = self.indexed or _Indexed(self.node.table.rows(), self.right_keys)
         return batch.with_rows(self._joined(batch.rows, table))
+
+    def _decided(self, rows: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+        """Join with the version that the batch goes by, which is indexed once."""
+        version = rules.at_work()
+        if self.version is not version.rows:
+            self.version, self.indexed = version.rows, _Indexed(version.rows, self.right_keys)
+        assert self.indexed is not None  # noqa: S101  just now
+        joined = self._joined(rows, self.indexed)
+        return joined.with_columns(pl.lit(version.number, pl.Int64).alias(rules.column))
 
     def _joined(self, rows: pl.DataFrame, table: _Indexed) -> pl.DataFrame:
         positions, slots = self._matches(rows, table)
