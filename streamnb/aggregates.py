@@ -121,52 +121,102 @@ def as_fold(verb: str, name: str, value: object) -> Fold:
 
 
 def count(value: Expression | None = None) -> Fold:
-    """Return the number of rows; of a column, the number of its non-null values. Spark: ``count``."""
+    """Return the number of rows; of a column, the number of its non-null values. Spark: ``count``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.count()).collect()["x"].item()
+    2
+    """
     return Count(value)
 
 
 def sum(value: Expression) -> Fold:
-    """Return the sum of the non-null values, null where there are none. Spark: ``sum``."""
+    """Return the sum of the non-null values, null where there are none. Spark: ``sum``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.sum("arr_delay")).collect()["x"].item()
+    -37.0
+    """
     return Sum(value)
 
 
 def mean(value: Expression) -> Fold:
-    """Return the mean of the non-null values as float64. Keeps a sum and a count. Spark: ``avg``."""
+    """Return the mean of the non-null values as float64. Keeps a sum and a count. Spark: ``avg``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.mean("arr_delay")).collect()["x"].item()
+    -18.5
+    """
     return Mean(value)
 
 
 def min(value: Expression) -> Fold:
-    """Return the smallest non-null value. Spark: ``min``."""
+    """Return the smallest non-null value. Spark: ``min``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.min("arr_delay")).collect()["x"].item()
+    -28.0
+    """
     return Min(value)
 
 
 def max(value: Expression) -> Fold:
-    """Return the largest non-null value; NaN is the largest number. Spark: ``max``."""
+    """Return the largest non-null value; NaN is the largest number. Spark: ``max``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.max("arr_delay")).collect()["x"].item()
+    -9.0
+    """
     return Max(value)
 
 
 def var(value: Expression) -> Fold:
-    """Return the sample variance (divided by n - 1), null for fewer than two values. Spark: ``var_samp``."""
+    """Return the sample variance (divided by n - 1), null for fewer than two values. Spark: ``var_samp``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.var("arr_delay")).collect()["x"].item()
+    180.5
+    """
     return Var(value)
 
 
 def std(value: Expression) -> Fold:
-    """Return the sample standard deviation. Spark: ``stddev_samp``."""
+    """Return the sample standard deviation. Spark: ``stddev_samp``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.std("arr_delay")).collect()["x"].item()
+    13.435028842544403
+    """
     return Std(value)
 
 
 def first(value: Expression, *, ignore_nulls: bool = False) -> Fold:
-    """Return the first value in order of arrival. Spark: ``first``."""
+    """Return the first value in order of arrival. Spark: ``first``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.first("arr_delay")).collect()["x"].item()
+    -28.0
+    """
     return First(value, ignore_nulls)
 
 
 def last(value: Expression, *, ignore_nulls: bool = False) -> Fold:
-    """Return the last value in order of arrival. Spark: ``last``."""
+    """Return the last value in order of arrival. Spark: ``last``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.last("arr_delay")).collect()["x"].item()
+    -9.0
+    """
     return Last(value, ignore_nulls)
 
 
 def count_distinct(value: Expression) -> Fold:
-    """Return the exact number of distinct non-null values; state holds them all. Spark refuses it on streams."""
+    """Return the exact number of distinct non-null values; state holds them all. Spark refuses it on streams.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.count_distinct("arr_delay")).collect()["x"].item()
+    2
+    """
     return CountDistinct(value)
 
 
@@ -174,27 +224,51 @@ def approx_count_distinct(value: Expression) -> Fold:
     """Return about how many distinct non-null values there are: exact below 1,024, then within some 3 %.
 
     State holds at most 1,024 hashes a group. Spark: ``approx_count_distinct`` (another sketch, other small errors).
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.approx_count_distinct("arr_delay")).collect()["x"].item()
+    2
     """
     return ApproxCountDistinct(value)
 
 
 def collect_list(value: Expression) -> Fold:
-    """Return the non-null values in order of arrival; state holds them all. Spark: ``collect_list``."""
+    """Return the non-null values in order of arrival; state holds them all. Spark: ``collect_list``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.collect_list("arr_delay")).collect()["x"].item()
+    array([-28.,  -9.])
+    """
     return CollectList(value)
 
 
 def collect_set(value: Expression) -> Fold:
-    """Return the distinct non-null values; state holds them all. Spark: ``collect_set``."""
+    """Return the distinct non-null values; state holds them all. Spark: ``collect_set``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.collect_set("arr_delay")).collect()["x"].item()
+    array([-28.,  -9.])
+    """
     return CollectSet(value)
 
 
 def min_by(value: Expression, by: Expression) -> Fold:
-    """Return ``value`` where ``by`` is smallest, the first such row. Spark: ``min_by``."""
+    """Return ``value`` where ``by`` is smallest, the first such row. Spark: ``min_by``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.min_by("dest", "arr_delay")).collect()["x"].item()
+    'SEA'
+    """
     return MinBy(value, by)
 
 
 def max_by(value: Expression, by: Expression) -> Fold:
-    """Return ``value`` where ``by`` is largest, the first such row. Spark: ``max_by``."""
+    """Return ``value`` where ``by`` is largest, the first such row. Spark: ``max_by``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.max_by("dest", "arr_delay")).collect()["x"].item()
+    'SEA'
+    """
     return MaxBy(value, by)
 
 
@@ -202,6 +276,10 @@ def quantile(value: Expression, q: float) -> Fold:
     """Return the exact ``q`` quantile (0 to 1), on a line between neighbours; state holds all values.
 
     Spark: ``percentile``.
+
+    >>> seattle = flights.filter(sn.col("dest") == "SEA").group_by()
+    >>> seattle.agg(x=sn.quantile("arr_delay", 0.5)).collect()["x"].item()
+    -18.5
     """
     if not 0 <= q <= 1:
         raise PlanError(f"quantile: q={q!r} is outside 0 to 1; the median is 0.5.", code="OPTION_INVALID")

@@ -27,6 +27,18 @@ class Source(Protocol):
     takes all there is), ``arrival``, the name of the column that says when a row arrived, and ``status``, a line on its
     connection that ``q.sources`` shows, and ``waiting(end) -> int | None``, how many rows or records it knows of after
     an offset, without asking anyone. One that waits for a network asks ``streamnb.patience`` whether to go on.
+
+    >>> class Countdown:
+    ...     schema = {"n": "int64"}
+    ...     def latest(self):
+    ...         return 3
+    ...     def read(self, start, end):
+    ...         return {"n": list(range(start or 0, end))}
+    ...     def commit(self, end):
+    ...         pass
+    ...
+    >>> sn.stream(Countdown()).collect()["n"].tolist()
+    [0, 1, 2]
     """
 
     @property
@@ -105,6 +117,14 @@ class Sink(Protocol):
     ``attach(query)``, to get the query itself, and ``close()``, to let go of what it holds when that query is stopped.
     A StreamnbError that it raises ends the query; after any other error the batch is given again. Long waits go through
     ``streamnb.patience``.
+
+    >>> class Printed:
+    ...     def write(self, batch_id, rows, mode):
+    ...         print(batch_id, len(rows))
+    ...
+    >>> hourly.query(sink=Printed()).step().batch_id
+    0 0
+    0
     """
 
     def write(self, batch_id: int, rows: pd.DataFrame, mode: str) -> None: ...

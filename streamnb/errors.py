@@ -58,13 +58,26 @@ CODES: dict[str, str] = {
 
 
 class StreamnbError(Exception):
-    """The base of every error raised by streamnb."""
+    """The base of every error raised by streamnb.
+
+    >>> try:
+    ...     flights.with_watermark("dep", "3 parsecs")
+    ... except sn.StreamnbError as error:
+    ...     print(error)
+    with_watermark: cannot read the duration '3 parsecs'; write it like '10 minutes', '90s' or '1h30m'.
+    """
 
 
 class PlanError(StreamnbError, ValueError):
     """A query that makes no sense, or that Spark refuses.
 
     ``code`` is stable, one of :data:`CODES`.
+
+    >>> try:
+    ...     hourly.with_watermark("dep", "1 hour")
+    ... except sn.PlanError as error:
+    ...     print(error.code)
+    COLUMN_NOT_FOUND
     """
 
     def __init__(self, message: str, *, code: str) -> None:
@@ -73,7 +86,14 @@ class PlanError(StreamnbError, ValueError):
 
 
 class ColumnNotFoundError(PlanError, KeyError):
-    """A column that is not there; the message names the nearest one that is."""
+    """A column that is not there; the message names the nearest one that is.
+
+    >>> try:
+    ...     flights.select("orgin")
+    ... except sn.ColumnNotFoundError as error:
+    ...     print(error)
+    select: no column 'orgin'; did you mean 'origin'?
+    """
 
     __str__ = Exception.__str__  # KeyError would print the message in quotes
 
@@ -82,11 +102,25 @@ class ColumnNotFoundError(PlanError, KeyError):
 
 
 class DataError(StreamnbError, ValueError):
-    """Rows that do not fit what the source promised."""
+    """Rows that do not fit what the source promised.
+
+    >>> try:
+    ...     sn.from_pandas({"n": [1, "two"]})
+    ... except sn.DataError as error:
+    ...     print("two" in str(error))
+    True
+    """
 
 
 class CheckpointError(StreamnbError):
-    """A checkpoint that is damaged, in use, or belongs to another query."""
+    """A checkpoint that is damaged, in use, or belongs to another query.
+
+    >>> try:
+    ...     sn.recover("no/such/folder")
+    ... except sn.CheckpointError as error:
+    ...     print(error)
+    recover: no/such/folder is no checkpoint; name the folder given to query(checkpoint=…).
+    """
 
 
 class CheckpointMismatchError(CheckpointError, PlanError):
@@ -98,7 +132,15 @@ class MissingError(StreamnbError, ImportError):
 
 
 class QueryError(StreamnbError):
-    """A batch that failed, most often in the user's own function, which is ``__cause__``."""
+    """A batch that failed, most often in the user's own function, which is ``__cause__``.
+
+    >>> broken = flights.map_batches(lambda rows: rows["nothing"], {"n": "int64"}).query()
+    >>> try:
+    ...     broken.step()
+    ... except sn.QueryError as error:
+    ...     print(repr(error.__cause__))
+    KeyError('nothing')
+    """
 
 
 class StoppedError(QueryError):

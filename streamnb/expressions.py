@@ -40,6 +40,10 @@ def window_time() -> nw.Expr:
     """Return the time of a windowed row: the last microsecond of its window. It is an event time again.
 
     Spark: ``window_time(window)``.
+
+    >>> daily = flights.with_watermark("dep", "3 hours").group_by(sn.window("dep", "1 hour")).agg(n=sn.count())
+    >>> daily.select(at=sn.window_time()).collect()["at"].iloc[0]
+    Timestamp('2013-02-08 05:59:59.999999')
     """
     return nw.col("window_end") - nw.lit(dt.timedelta(microseconds=1))
 

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 
 from streamnb import display
+from streamnb.at_once import collect
 from streamnb.explain import explain
 from streamnb.ops.columns import drop, rename
 from streamnb.ops.drop_duplicates import distinct, drop_duplicates
@@ -28,7 +29,7 @@ from streamnb.ops.with_watermark import with_watermark
 from streamnb.ops.with_window import with_window
 from streamnb.optimize import optimize
 from streamnb.plan import Node
-from streamnb.query import Query, collect
+from streamnb.query import Query
 from streamnb.sources.files import MAX_BYTES, Files
 from streamnb.sources.rate import Rate
 from streamnb.sources.replay import Replay
@@ -57,7 +58,11 @@ class StreamFrame:
         self.node = node
 
     def then(self, node: Node) -> StreamFrame:
-        """Return the frame of a node above this one; what every verb is made of."""
+        """Return the frame of a node above this one; what every verb is made of.
+
+        >>> flights.then(hourly.node).schema.names()
+        ['window_start', 'window_end', 'n']
+        """
         return StreamFrame(node)
 
     filter = filter_
@@ -85,15 +90,31 @@ class StreamFrame:
 
     @property
     def schema(self) -> nw.Schema:
-        """The columns with their types."""
+        """The columns with their types.
+
+        >>> flights.select("dep", "dest").schema
+        Schema([('dep', Datetime(time_unit='us', time_zone=None)), ('dest', String)])
+        """
         return nw.from_native(pl.DataFrame(schema=self.node.schema)).schema
 
     def explain(self) -> str:
-        """Return the plan as text, inputs first, and the plan that runs where that differs."""
+        """Return the plan as text, inputs first, and the plan that runs where that differs.
+
+        >>> print(hourly.explain())
+          1  read Replay(145 rows in 32 units)
+          2  with_watermark dep − 3 hours
+          3  keeps group_by window dep 1 hour → n=count()
+        """
         return explain(self.node, optimize(self.node))
 
     def collect(self) -> pd.DataFrame:
-        """Run the query as one batch over all that the sources hold now: what the stream says when nothing is late."""
+        """Run the query as one batch over all that the sources hold now: what the stream says when nothing is late.
+
+        >>> hourly.collect().tail(2)
+                  window_start          window_end  n
+        11 2013-02-08 16:00:00 2013-02-08 17:00:00  6
+        12 2013-02-08 17:00:00 2013-02-08 18:00:00  2
+        """
         return collect(self.node)
 
     def query(self, output_mode: str = "append", **options: Any) -> Query:
@@ -130,13 +151,23 @@ class StreamFrame:
             How often a batch is given again to a sink that failed, with longer and longer waits (3; a function: 0).
         multiple_stateful
             False: one watermark for late rows and for state, for all operators at once, as Spark before 3.4 had it.
+
+        >>> hourly.query(output_mode="update").run().last_progress.batch_id
+        31
         """
         query = Query(self.node, output_mode=output_mode, **options)
         display.opened(query)
         return query
 
     def start(self, output_mode: str = "append", **options: Any) -> Query:
-        """Open the query and play it in the background. Options as in ``query``."""
+        """Open the query and play it in the background. Options as in ``query``.
+
+        >>> query = hourly.start(trigger="10 ms")
+        >>> query.await_termination(timeout="1 ms")
+        False
+        >>> query.stop().status
+        'stopped'
+        """
         return self.query(output_mode, **options).play()
 
     def __repr__(self) -> str:
@@ -144,7 +175,12 @@ class StreamFrame:
 
 
 def stream(source: Source) -> StreamFrame:
-    """Return the frame of a source."""
+    """Return the frame of a source.
+
+    >>> source = sn.MemorySource({"a": "int64"})
+    >>> sn.stream(source).schema.names()
+    ['a']
+    """
     return StreamFrame(Read((), source))
 
 
@@ -163,6 +199,9 @@ def from_pandas(
         A unit of input is what arrived within this duration, up to and including its last moment.
     rows
         A unit of input is so many rows. Without ``every`` and ``rows`` the table is one unit.
+
+    >>> sn.from_pandas({"a": [1, 2, 3]}, rows=1).query().run().last_progress.batch_id
+    2
     """
     return stream(Replay(df, arrival, every, rows))
 
@@ -197,12 +236,20 @@ def from_files(
         For tests.
 
     Spark: ``spark.readStream.format(…).load(…)`` with ``maxFilesPerTrigger`` and ``maxBytesPerTrigger``.
+
+    >>> pd.DataFrame({"n": [1, 2]}).to_json(f"{folder}/a.jsonl", orient="records", lines=True)
+    >>> sn.from_files(f"{folder}/*.jsonl").collect()["n"].tolist()
+    [1, 2]
     """
     return stream(Files(pattern, schema, files_per_batch, clock, max_bytes_per_batch))
 
 
 def from_rate(rows_per_second: float = 1.0, *, clock: Clock | None = None) -> StreamFrame:
-    """Make up rows: ``timestamp`` and ``value`` 0, 1, 2, …, so many a second. Spark: the ``rate`` source."""
+    """Make up rows: ``timestamp`` and ``value`` 0, 1, 2, …, so many a second. Spark: the ``rate`` source.
+
+    >>> sn.from_rate(10).schema.names()
+    ['timestamp', 'value']
+    """
     return stream(Rate(rows_per_second, clock))
 
 

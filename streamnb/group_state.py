@@ -37,7 +37,17 @@ def _with_plain_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class GroupState(SparkNames):
-    """The state of one key during one call: a tuple, and a timeout. PySpark: ``GroupState``."""
+    """The state of one key during one call: a tuple, and a timeout. PySpark: ``GroupState``.
+
+    >>> def last(key, frames, state):
+    ...     state.update((state.get[0] + sum(map(len, frames)) if state.exists else 0,))
+    ...     yield pd.DataFrame({"n": [state.get[0]]})
+    ...
+    >>> by_dest, count = flights.group_by("dest"), {"n": "int64"}
+    >>> counted = by_dest.apply_in_pandas_with_state(last, count, count, "update", "NoTimeout")
+    >>> counted.query(output_mode="update").run().last_progress.batch_id
+    31
+    """
 
     def __init__(
         self,

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import narwhals as nw
 import pandas as pd
 import polars as pl
 
-from streamnb.answers.ahead import Standing
-from streamnb.answers.asked import Question
-from streamnb.answers.difference import Diff, difference
-from streamnb.answers.doctor import Diagnosis, examine
 from streamnb.answers.holders import watermarks
-from streamnb.answers.kept import Order, StatePage, chosen, page, place_among_told, scratch, stateful
-from streamnb.answers.lineage import Recording
+from streamnb.answers.kept import scratch
 from streamnb.answers.silence import silence
-from streamnb.answers.sizes import Ledger, Size
-from streamnb.answers.twin import Twin, compare
-from streamnb.answers.waiting import NoOutput, Situation, why_no_output
-from streamnb.answers.why import Why, why
+from streamnb.answers.sizes import Ledger
 from streamnb.errors import QueryError
-from streamnb.explain import explain
 from streamnb.graph import Graph
 from streamnb.history import History
 from streamnb.inputs import Inputs, told
 from streamnb.journal import Journal
-from streamnb.plan import Batch, Node, Opening
+from streamnb.plan import Node
 from streamnb.player import Player
 from streamnb.progress import Progress, Trace
 from streamnb.report import late_rows, state_rows, timestamp
@@ -37,10 +26,6 @@ from streamnb.time import Clock, Duration
 
 if TYPE_CHECKING:
     from streamz import Stream
-
-
-MOST_AHEAD = 50_000
-"""Rows of a replay up to which a figure is told of those that have not arrived yet."""
 
 
 class Looking:
@@ -72,7 +57,11 @@ class Looking:
 
     @property
     def status(self) -> str:
-        """``"failed"``, ``"stopped"``, ``"playing"``, ``"done"`` (nothing left to read for now) or ``"idle"``."""
+        """``"failed"``, ``"stopped"``, ``"playing"``, ``"done"`` (nothing left to read for now) or ``"idle"``.
+
+        >>> query.status
+        'done'
+        """
         if self._exception is not None:
             return "failed"
         if self._stopped:
@@ -83,7 +72,11 @@ class Looking:
 
     @property
     def plan(self) -> Node:
-        """The plan as it was written."""
+        """The plan as it was written.
+
+        >>> query.plan is hourly.node
+        True
+        """
         return self._plan
 
     @property
@@ -91,30 +84,56 @@ class Looking:
         """The sources, with their status where they have one: connected, or what is waited for or tried again.
 
         A source that brought no rows in the newest batches with input says since when, and how many batches that is.
+
+        >>> query.sources
+        ['Replay(145 rows in 32 units)']
         """
         return [f"{told(source)}{silence(self._progress, n)}" for n, source in enumerate(self._inputs.sources)]
 
     @property
     def stopped(self) -> bool:
-        """True once ``stop()`` was called, also of a query that had failed."""
+        """True once ``stop()`` was called, also of a query that had failed.
+
+        >>> query.stop().stopped
+        True
+        """
         return self._stopped
 
     @property
     def playing(self) -> bool:
+        """True while the query goes on by itself.
+
+        >>> query.playing
+        False
+        """
         return self._player.playing
 
     @property
     def exception(self) -> BaseException | None:
-        """What a background batch failed with; None after the next good one."""
+        """What a background batch failed with; None after the next good one.
+
+        >>> query.exception is None
+        True
+        """
         return self._exception
 
     @property
     def result(self) -> pd.DataFrame:
-        """What the result holds: all rows (append), the latest of every key (update), the last table (complete)."""
+        """What the result holds: all rows (append), the latest of every key (update), the last table (complete).
+
+        >>> query.result.tail(2)
+                 window_start          window_end   n
+        7 2013-02-08 12:00:00 2013-02-08 13:00:00   6
+        8 2013-02-08 13:00:00 2013-02-08 14:00:00  11
+        """
         return self.result_at(self._history.last.batch_id)
 
     def result_at(self, batch_id: int) -> pd.DataFrame:
-        """Return the result as it was after a batch."""
+        """Return the result as it was after a batch.
+
+        >>> len(query.result_at(10))
+        2
+        """
         return self._result_at(batch_id).to_pandas()
 
     def _result_at(self, batch_id: int) -> pl.DataFrame:
@@ -123,7 +142,11 @@ class Looking:
 
     @property
     def emitted(self) -> list[pd.DataFrame]:
-        """The rows handed to the sink, one frame per batch id."""
+        """The rows handed to the sink, one frame per batch id.
+
+        >>> len(query.emitted)
+        32
+        """
         return [rows.to_pandas() for rows in self._memory.batches()]
 
     @property
@@ -134,6 +157,11 @@ class Looking:
         condemned it, ``set_by`` the row that had set that watermark, ``late_by`` how far the watermark had passed its
         window's end (or its own time). A column of the user's own of one of these names keeps it; ours then has a
         ``_`` behind it, such as ``operator_``.
+
+        >>> query.late[["batch_id", "flight_id", "watermark", "late_by"]].head(2)
+           batch_id      flight_id           watermark         late_by
+        0        10  DL 1415 02-08 2013-02-08 07:25:00 0 days 00:25:00
+        1        10  UA 1030 02-08 2013-02-08 07:25:00 0 days 00:25:00
         """
         return late_rows(self._trace).to_pandas()
 
@@ -144,6 +172,9 @@ class Looking:
         A record is set aside when it cannot be read (no JSON, no UTF-8, half a surrogate pair), when a value does not
         fit the schema, or when its event time lies further beyond the clock than ``guard_future`` allows.
         ``query(on_bad_record="fail")`` raises an error instead.
+
+        >>> len(query.dead_letters)
+        1
         """
         return self._journal.dead_letters(self._history.last.batch_id).to_pandas()
 
@@ -152,11 +183,22 @@ class Looking:
         """What is remembered now, a row a key: ``operator``, keys, values, ``expires_at``.
 
         A column of the user's own called ``operator`` or ``expires_at`` keeps its name; ours is then ``operator_``.
+
+        >>> query.state
+           operator        window_start          window_end   n          expires_at
+        0  group_by 2013-02-08 14:00:00 2013-02-08 15:00:00   5 2013-02-08 15:00:00
+        1  group_by 2013-02-08 15:00:00 2013-02-08 16:00:00  11 2013-02-08 16:00:00
+        2  group_by 2013-02-08 16:00:00 2013-02-08 17:00:00   6 2013-02-08 17:00:00
+        3  group_by 2013-02-08 17:00:00 2013-02-08 18:00:00   2 2013-02-08 18:00:00
         """
         return state_rows(self._graph).to_pandas()
 
     def state_at(self, batch_id: int) -> pd.DataFrame:
-        """Return what was remembered after a batch."""
+        """Return what was remembered after a batch.
+
+        >>> len(query.state_at(10))
+        4
+        """
         return state_rows(self._kept(batch_id)).to_pandas()
 
     def _kept(self, batch_id: int) -> Graph:
@@ -170,86 +212,16 @@ class Looking:
                 self._recalled = point, scratch(self._optimized, self._mode, self._history.frames(batch_id))
             return self._recalled[1]
 
-    def state_page(
-        self,
-        operator: str | None = None,
-        batch: int | None = None,
-        *,
-        sort: str | None = None,
-        descending: bool = False,
-        filter: nw.Expr | str | Mapping[str, Any] | None = None,
-        touched: bool = False,
-        offset: int = 0,
-        limit: int = 30,
-    ) -> StatePage:
-        """Return a page of what one operator remembered after a batch: what is new, changed, about to end, and when.
-
-        Sorting, filtering and cutting happen here, so a million keys are a page like any other.
-
-        Parameters
-        ----------
-        operator
-            One of ``state_operators()``; the first, if not given.
-        batch
-            A batch id; the last, if not given.
-        sort, descending
-            A column, or ``"expires_at"``; the oldest write first, if not given.
-        filter
-            An expression over the columns, a dict of column to value, or words.
-        touched
-            Only rows that the batch wrote.
-        """
-        order = Order(sort, descending, filter, touched, offset, limit)
-        with self._lock:
-            traces = self._trace[self._since :]
-            ids = [trace.batch_id for trace in traces]
-            at = len(ids) - 1 if batch is None else ids.index(batch) if batch in ids else -1
-            if at < 0:
-                raise QueryError(f"state: batch {batch} is not there; {len(traces)} batches have run.")
-            last = at == len(traces) - 1 and not self._broken
-            graph = self._graph if last else self._kept(traces[at].batch_id)
-            name, stream = chosen(graph, operator)
-            place = place_among_told(graph, stream)
-            ledger = self._ledger(name, stream.node, place, traces)
-            return page(name, stream, traces[: at + 1], ledger, place=place, mode=self._mode, order=order)
-
-    def state_operators(self) -> tuple[str, ...]:
-        """Return the names of the operators that remember something."""
-        return tuple(stateful(self._graph))
-
-    def state_sizes(self, operator: str | None = None) -> list[Size]:
-        """Return how much an operator kept after every batch, and how much it would keep if it never forgot."""
-        with self._lock:
-            traces = self._trace[self._since :]
-            name, stream = chosen(self._graph, operator)
-            return self._ledger(name, stream.node, place_among_told(self._graph, stream), traces).follow(traces)
-
-    def _ledger(self, name: str, node: Node, place: int, traces: list[Trace]) -> Ledger:
-        ledger = self._ledgers.setdefault(name, Ledger(node, place))
-        ledger.follow(traces)
-        return ledger
-
-    def diff(self, before: int, after: int) -> Diff:
-        """Tell what changed in state and result from the end of one batch to the end of another (-1: the beginning)."""
-        states = self._kept(before), self._kept(after)
-        results = self._result_at(before), self._result_at(after)
-        return difference((before, after), states, results, self._optimized)
-
-    def compare_with_batch(self) -> Twin:
-        """Compare the result with one batch over all that was read so far: every difference, each with its cause."""
-        return compare(self.recording())
-
-    @property
-    def findings(self) -> Diagnosis:
-        """What will surprise in this query, with the way out and the lesson that teaches it; ``sn.doctor(q)``."""
-        return examine(self.recording())
-
     @property
     def watermarks(self) -> pd.DataFrame:
         """The inputs' own watermarks, a row an input: which one holds the query's back, since when, and who set each.
 
         ``watermark`` is the largest event time of the input minus its ``delay``; it is missing before the first row,
         and then counts as 1970. The query goes by the least (``watermark_policy="max"``: the largest).
+
+        >>> query.watermarks[["input", "watermark"]]
+           input           watermark
+        0      1 2013-02-08 14:28:00
         """
         return watermarks(self._trace, self._graph.watermark.policy)
 
@@ -260,7 +232,11 @@ class Looking:
 
     @property
     def watermark(self) -> pd.Timestamp | None:
-        """The current watermark, 1970 before any row; None if the query declares none."""
+        """The current watermark, 1970 before any row; None if the query declares none.
+
+        >>> query.watermark
+        Timestamp('2013-02-08 14:28:00')
+        """
         steps = self._graph.watermark_steps
         if not steps:
             return None
@@ -269,103 +245,36 @@ class Looking:
 
     @property
     def progress(self) -> list[Progress]:
-        """The numbers of every batch, oldest first."""
+        """The numbers of every batch, oldest first.
+
+        >>> [progress.num_input_rows for progress in query.progress[:5]]
+        [1, 2, 1, 1, 9]
+        """
         return self._progress
 
     @property
     def last_progress(self) -> Progress | None:
+        """The numbers of the newest batch; None before the first.
+
+        >>> query.last_progress.num_input_rows
+        1
+        """
         return self._progress[-1] if self._progress else None
 
     @property
     def trace(self) -> list[Trace]:
-        """The story of every batch, oldest first."""
+        """The story of every batch, oldest first.
+
+        >>> query.trace[10].batch_id
+        10
+        """
         return self._trace
 
     @property
     def graph(self) -> list[Stream]:
-        """The streamz nodes, inputs first; ``q.graph[-1].sink(print)`` listens to the last."""
+        """The streamz nodes, inputs first; ``q.graph[-1].sink(print)`` listens to the last.
+
+        >>> len(query.graph)
+        3
+        """
         return list(self._graph.streams)
-
-    def why(self, row: Question) -> Why:
-        """Tell what became of a row, dropped or kept, and why; of a row of the result, which rows it is made of.
-
-        Parameters
-        ----------
-        row
-            A dict of columns or a row of a DataFrame (of the input, of ``q.late``, of ``q.result``), an expression such
-            as ``sn.col("id") == 7``, or words that its values say (``"US 450"``). If several rows match, the first is
-            told of, and how many more there are.
-
-        Errors: ColumnNotFoundError for a column that is nowhere. Rows are read again from the sources, and functions of
-        your own in the plan are called again.
-        """
-        recording = self.recording()
-
-        def waiting() -> dict[int, pl.DataFrame]:
-            with self._lock:
-                unread = self._inputs.read(self._inputs.latest(), [])
-            return {n: unread[id(source)] for n, source in enumerate(recording.sources)}
-
-        return why(recording, row, waiting)
-
-    def why_no_output(self) -> NoOutput:
-        """Tell why nothing comes out yet, or what comes out next: the first thing that must happen, and what after it.
-
-        What it names has been tried on a copy of the query; do it, ``run()``, and rows come out. Functions of your own
-        are not called to try things; the answer then says less.
-        """
-        return why_no_output(self._situation())
-
-    def _situation(self) -> Situation:
-        recording = self.recording()
-        with self._lock:
-            tables = tuple(table.frame() for step in self._graph.steps for table in step.tables)
-            standing = Standing(
-                self._optimized, self._mode, self._graph.watermark, tables, self._graph.snapshot(), self._inputs,
-                self._now(), self._history.last.batch_id, self._no_data,
-            )  # fmt: skip
-            return Situation(recording, standing, self.status, self._exception, once=self._trigger == "once")
-
-    def _now(self) -> int:
-        """Return the processing time of a batch that would run now."""
-        return self._clock.now() if self._replayed is None else self._replayed
-
-    def recording(self) -> Recording:
-        """Return what the query has read and done so far; explanations and what-if are computed from it."""
-        with self._lock:
-            watermark, sources = self._graph.watermark, tuple(self._inputs.sources)
-            traces, progress = tuple(self._trace[self._since :]), tuple(self._progress[self._since :])
-            emitted = tuple(
-                self._memory.batches()[self._since : len(self._trace)]
-            )  # a batch that failed may have left its rows there
-            return Recording(self._optimized, self._mode, watermark, sources, traces, progress, emitted)
-
-    @property
-    def plans(self) -> tuple[Node, Node]:
-        """The plan as it was written, and the one that runs."""
-        return self._plan, self._optimized
-
-    def explain(self) -> str:
-        """Return the plan as text, and the one that runs where that differs."""
-        return explain(self._plan, self._optimized)
-
-    def upcoming(self) -> pl.DataFrame | None:
-        """Return the rows of a replay that have not arrived yet, as the watermark will see them; else None.
-
-        None too for a replay of more than 50,000 rows: to read them all for every picture would take too long.
-        """
-        return _upcoming(self._optimized, self._inputs)
-
-
-def _upcoming(plan: Node, inputs: Inputs) -> pl.DataFrame | None:
-    """Return the unread rows of a replay up to its watermark node."""
-    marks = [node for node in plan.walk() if node.verb == "with_watermark"]
-    if len(marks) != 1 or len(inputs.sources) != 1 or not hasattr(inputs.sources[0], "arrival"):
-        return None
-    if inputs.sources[0].latest() > MOST_AHEAD:
-        return None
-    below = list(marks[0].walk())
-    if any(node.remembers or node.verb == "map_batches" for node in below):
-        return None
-    graph = Graph(marks[0], Opening("batch"))
-    return graph.run(inputs.read(inputs.latest(), []), Batch(pl.DataFrame())).rows

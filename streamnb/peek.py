@@ -170,6 +170,9 @@ class Peek:
 
     ``rows`` are the first rows, ``seen`` how many were looked at. ``code`` is the schema to paste. ``event_time`` and
     ``arrival`` are the columns that lateness is told by, None where there is none.
+
+    >>> sn.peek(flights).event_time
+    'sched_dep'
     """
 
     rows: pd.DataFrame

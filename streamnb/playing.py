@@ -6,15 +6,15 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
 
+from streamnb.asking import Asking
 from streamnb.errors import QueryError, StoppedError
-from streamnb.looking import Looking
 from streamnb.progress import Progress
 from streamnb.time import SECOND, Duration, duration
 
 TRIGGERS = ("available_now", "once")
 
 
-class Playing(Looking):
+class Playing(Asking):
     """What a query does in the background."""
 
     name: str
@@ -32,6 +32,9 @@ class Playing(Looking):
         """Go on by itself, a step every ``every`` (the trigger's interval, or 200 ms), in a thread of its own.
 
         Other cells can run meanwhile. When nothing is left to read it keeps looking for more until paused.
+
+        >>> query.play().stop().status
+        'stopped'
         """
         with self._lock:
             self._ready()
@@ -40,13 +43,21 @@ class Playing(Looking):
         return self
 
     def pause(self) -> Self:
-        """Stop playing; ``play`` or ``step`` go on from here."""
+        """Stop playing; ``play`` or ``step`` go on from here.
+
+        >>> query.pause().status
+        'done'
+        """
         self._player.pause()
         self._changed()
         return self
 
     def await_termination(self, timeout: Duration | float | None = None) -> bool:
-        """Wait until the query is stopped or has failed; raise what it failed with. False: the time ran out first."""
+        """Wait until the query is stopped or has failed; raise what it failed with. False: the time ran out first.
+
+        >>> hourly.start().await_termination(timeout="1 ms")
+        False
+        """
         seconds = timeout if timeout is None or isinstance(timeout, int | float) else seconds_of(timeout)
         ended = self._player.ended.wait(seconds)
         if self._exception is not None:
@@ -83,7 +94,10 @@ class Playing(Looking):
         self._changed()
 
     def post(self, command: str, **arguments: Any) -> None:
-        """Ask the query's thread for ``"step" | "play" | "pause" | "rewind" | "stop"`` and return at once."""
+        """Ask the query's thread for ``"step" | "play" | "pause" | "rewind" | "stop"`` and return at once.
+
+        >>> query.post("pause")
+        """
         if command == "pause":
             self.pause()
             return
@@ -97,7 +111,11 @@ class Playing(Looking):
         self._player.post(work)
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` after every change, from any thread; return the way to end that."""
+        """Call ``callback`` after every change, from any thread; return the way to end that.
+
+        >>> end = query.subscribe(lambda: print("changed"))
+        >>> end()
+        """
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback) if callback in self._listeners else None
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import pandas as pd
 import polars as pl
 
 from streamnb import display, registry
@@ -46,6 +45,9 @@ class Query(Forking):
 
     All that happens happens in batches, one at a time, whoever asks for them. After a batch that failed or was
     interrupted the query stands where it stood before it; the next step tries that batch again.
+
+    >>> hourly.query(name='nightly').run()
+    Query 'nightly': done, 32 batches, watermark 2013-02-08 14:28:00
     """
 
     def __init__(
@@ -128,6 +130,9 @@ class Query(Forking):
 
         Return its progress, or None when there is nothing to do. Input that waits goes first, as in Spark: a batch
         without input runs when the watermark has moved, state could end, and nothing is waiting.
+
+        >>> hourly.query().step().num_input_rows
+        1
         """
         with self._lock:
             self._ready()
@@ -140,6 +145,9 @@ class Query(Forking):
         """Run until all that is available now is processed, batches without input included.
 
         Spark: ``processAllAvailable``. With ``trigger="available_now"`` or ``"once"`` the query stops after that.
+
+        >>> hourly.query().run().status
+        'done'
         """
         targets, now = self._inputs.latest(), self._clock.now()
         while self._run_towards(targets, now) is not None:
@@ -170,7 +178,11 @@ class Query(Forking):
         return planned or self._without_data(self._clock.now() if now is None else now)
 
     def stop(self) -> Self:
-        """End the query; what it did can still be looked at. When this returns, nothing of it runs any more."""
+        """End the query; what it did can still be looked at. When this returns, nothing of it runs any more.
+
+        >>> query.stop().status
+        'stopped'
+        """
         self._inputs.ended.set()
         self._stopped = True
         self._player.close()
@@ -184,6 +196,9 @@ class Query(Forking):
 
         What came after is forgotten; ``step`` does it again. A sink other than memory keeps what it was given. If it is
         interrupted, the next step finishes it first.
+
+        >>> len(query.rewind(to=10).result)
+        2
         """
         with self._lock:
             self._ready()
@@ -201,6 +216,9 @@ class Query(Forking):
 
         State is read again from the checkpoint, or without one from memory. Every step does this by itself after a
         failure; here it is by name, to look at the state before going on.
+
+        >>> query.recover().last_progress.batch_id
+        31
         """
         with self._lock:
             self._ready()
@@ -328,7 +346,11 @@ class Query(Forking):
 
     @property
     def checkpoint(self) -> Path | None:
-        """The folder that this query goes on from when it is opened again."""
+        """The folder that this query goes on from when it is opened again.
+
+        >>> query.checkpoint is None
+        True
+        """
         return self._journal.path
 
     def _commit(self, planned: Planned, batch: Batch, trace: Trace, progress: Progress) -> None:
@@ -372,13 +394,6 @@ class Query(Forking):
 
     def _ipython_display_(self) -> None:
         display.show(self)
-
-
-def collect(plan: Node) -> pd.DataFrame:
-    """Run a plan as one batch over all that its sources hold now."""
-    graph = Graph(optimize(own_sources(plan)), Opening("batch", Watermark.of_a_table()))
-    inputs = Inputs([source for source, _ in graph.leaves])
-    return graph.run(inputs.read(inputs.latest()), Batch(pl.DataFrame())).rows.to_pandas()
 
 
 def _option(name: str, value: object, way_out: str) -> PlanError:

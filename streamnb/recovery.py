@@ -30,6 +30,11 @@ def recover(path: str | os.PathLike[str]) -> Recovery:
     Nothing is changed, and a query that runs on the folder is not disturbed; what it writes later is not seen. To go
     on, open the query on the folder again: ``frame.query(checkpoint=path)``. A folder that is no checkpoint, or a
     damaged one, is a CheckpointError that names the file.
+
+    >>> hourly.query(checkpoint=f"{folder}/c").run().stop().status
+    'stopped'
+    >>> len(sn.recover(f"{folder}/c").batches)
+    32
     """
     return Recovery(Path(path))
 

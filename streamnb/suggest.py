@@ -74,6 +74,9 @@ def suggest_watermark(df: Any, event_time: str, arrival: str, keep: float = 0.99
         The share of rows to keep, above 0 and at most 1.
 
     Spark: none; the delay is for ``withWatermark``.
+
+    >>> sn.suggest_watermark(sn.data.flights(), "dep", "arr", keep=0.95).delay
+    Timedelta('0 days 05:00:00')
     """
     if not 0 < keep <= 1:
         raise PlanError(

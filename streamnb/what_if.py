@@ -173,6 +173,11 @@ def what_if(
         Columns whose groups may be the worst hit; all that have few values, if not given.
 
     State: none; sources are read again, and functions of your own in the plan are called again. Spark: none.
+
+    >>> sn.what_if(query, delay=["1 hour", "3 hours"]).table[["dropped", "worst_group"]]
+       dropped worst_group
+    0       52    dest=SFO
+    1       23  carrier=UA
     """
     case = _Case.of(query)
     varied = {"delay": delay, "output_mode": output_mode, "trigger": trigger}

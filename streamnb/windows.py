@@ -23,6 +23,10 @@ def window(time: Expression, size: Duration, slide: Duration | None = None, star
     ``w_start`` and ``w_end``.
 
     Spark: ``window(timeColumn, windowDuration, slideDuration, startTime)``.
+
+    >>> flights.group_by(sn.window("dep", "1 day")).agg(n=sn.count()).collect()
+      window_start window_end    n
+    0   2013-02-08 2013-02-09  145
     """
     size_us = duration(size, "window")
     slide_us = size_us if slide is None else duration(slide, "window")

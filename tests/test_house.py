@@ -7,10 +7,14 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import pandas as pd
 import pytest
 
 import streamnb as sn
@@ -93,8 +97,41 @@ def source(name: str) -> str:
     return Path(spec.origin).read_text() if spec is not None and spec.origin is not None else ""
 
 
+def world(folder: Path) -> dict[str, Any]:
+    """Return the names that examples may use: those of ``help(streamnb)``."""
+    flights = sn.data.landings("JFK", "2013-02-08")
+    hourly = flights.with_watermark("dep", "3 hours").group_by(sn.window("dep", "1 hour")).agg(n=sn.count())
+    names = {"sn": sn, "pd": pd, "sqlite3": sqlite3, "folder": str(folder), "flights": flights, "hourly": hourly}
+    return names | {"query": hourly.query(name="hourly").run()}
+
+
 @pytest.mark.parametrize("name", with_examples())
-def test_the_examples_of_a_module_run(name: str) -> None:
+def test_the_examples_of_a_module_run(name: str, tmp_path: Path) -> None:
     module = importlib.import_module(name)
-    failed, tried = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert (failed, tried > 0) == (0, True)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for number, test in enumerate(doctest.DocTestFinder(exclude_empty=True).find(module)):
+        if test.examples:
+            (folder := tmp_path / str(number)).mkdir()
+            test.globs = vars(module) | world(folder)
+            runner.run(test)
+            for query in sn.queries():
+                query.stop()
+    assert (runner.failures, runner.tries > 0) == (0, True)
+
+
+def lacks_example(thing: Any) -> bool:
+    return not inspect.ismodule(thing) and ">>>" not in (inspect.getdoc(thing) or "")
+
+
+def test_every_public_name_has_an_example() -> None:
+    names = {name: getattr(sn, name) for name in sn.__all__}
+    for title, kind in (("frame", sn.StreamFrame), ("query", sn.Query)):
+        names |= {f"{title}.{n}": inspect.getattr_static(kind, n) for n in dir(kind) if not n.startswith("_")}
+    for title, package in (("data", sn.data), ("chaos", sn.chaos), ("simulate", sn.simulate)):
+        names |= {f"{title}.{n}": o for n, o in vars(package).items() if is_own(o, package)}
+    names |= {f"sinks.{name}": getattr(sn.sinks, name) for name in sn.sinks.__all__}
+    assert [name for name, thing in names.items() if lacks_example(thing)] == []
+
+
+def is_own(thing: Any, package: ModuleType) -> bool:
+    return inspect.isfunction(thing) and thing.__module__ == package.__name__ and not thing.__name__.startswith("_")

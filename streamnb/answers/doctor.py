@@ -72,6 +72,9 @@ def doctor(frame: _Frame | _Query, output_mode: str | None = None) -> Diagnosis:
     ``output_mode`` is the mode that a frame will run in (``"append"``); a plan that cannot run in it is a finding too.
 
     Spark: none.
+
+    >>> sn.doctor(flights.group_by("dest").agg(n=sn.count()), "update").codes
+    ('STATE_GROWS',)
     """
     if hasattr(frame, "recording"):
         return examine(frame.recording())

@@ -225,6 +225,14 @@ def crash(
         ``OPTION_INVALID``: no such batch, point or key.
     QueryError
         The other process could not make the query.
+
+    >>> sn.crash(query, batch=8, at="before commit").restart().table[["strategy", "verdict"]]
+                         strategy  verdict
+    0          commit, then write    exact
+    1                 append rows  1 twice
+    2            add to a counter  1 twice
+    3            overwrite by key    exact
+    4  rows and batch id together    exact
     """
     point, setting = point_of(at), _setting(made(query), key)
     batch = _batch(batch, setting.emitted)

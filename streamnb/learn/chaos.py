@@ -52,6 +52,9 @@ def duplicate(source: StreamFrame | Source, p: float = 0.05, *, after: Delay = 0
 
     A duration needs a source that tells the time of its units, such as a replay with ``arrival``; that column of the
     copy says when the copy comes.
+
+    >>> len(sn.chaos.duplicate(flights, p=0.1).collect())
+    153
     """
     _share("duplicate", p)
 
@@ -66,7 +69,11 @@ def duplicate(source: StreamFrame | Source, p: float = 0.05, *, after: Delay = 0
 
 
 def delay(source: StreamFrame | Source, p: float = 0.1, *, by: Delay = 1, seed: int = 0) -> StreamFrame:
-    """Hold each row back with probability ``p``: ``by`` a duration, or so many units. ``arrival`` moves with it."""
+    """Hold each row back with probability ``p``: ``by`` a duration, or so many units. ``arrival`` moves with it.
+
+    >>> len(sn.chaos.delay(flights, p=0.5, by=2).collect())
+    145
+    """
     _share("delay", p)
 
     def disturb(piece: Piece) -> tuple[pl.DataFrame, list[Later]]:
@@ -79,7 +86,11 @@ def delay(source: StreamFrame | Source, p: float = 0.1, *, by: Delay = 1, seed: 
 
 
 def reorder(source: StreamFrame | Source, k: int = 10, *, seed: int = 0) -> StreamFrame:
-    """Shuffle the rows: each is overtaken by at most ``k`` others, from units to come as well."""
+    """Shuffle the rows: each is overtaken by at most ``k`` others, from units to come as well.
+
+    >>> sn.chaos.reorder(flights, k=3).collect()["arr"].is_monotonic_increasing
+    False
+    """
     if k < 0:
         raise PlanError(f"reorder: k={k!r} is no number of places; give 0 or more.", code="OPTION_INVALID")
     inner = _source("reorder", source)
@@ -96,7 +107,11 @@ def bad_clock(
     p: float = 0.0,
     seed: int = 0,
 ) -> StreamFrame:
-    """Set the clock in ``column`` wrong ``by`` a duration: that of one ``row`` (from 0, as they arrive), or a share."""
+    """Set the clock in ``column`` wrong ``by`` a duration: that of one ``row`` (from 0, as they arrive), or a share.
+
+    >>> sn.chaos.bad_clock(flights, "dep", by="2 days", row=5).collect()["dep"].max()
+    Timestamp('2013-02-10 05:40:00')
+    """
     _share("bad_clock", p)
     inner = _source("bad_clock", source)
     schema = polars_schema("bad_clock", inner.schema)
@@ -114,7 +129,11 @@ def bad_clock(
 
 
 def drop(source: StreamFrame | Source, p: float = 0.05, *, seed: int = 0) -> StreamFrame:
-    """Lose each row with probability ``p``."""
+    """Lose each row with probability ``p``.
+
+    >>> len(sn.chaos.drop(flights, p=0.1).collect())
+    137
+    """
     _share("drop", p)
 
     def disturb(piece: Piece) -> tuple[pl.DataFrame, list[Later]]:
@@ -124,7 +143,11 @@ def drop(source: StreamFrame | Source, p: float = 0.05, *, seed: int = 0) -> Str
 
 
 def burst(source: StreamFrame | Source, units: int = 4) -> StreamFrame:
-    """Let nothing through for ``units - 1`` units, and then all at once, again and again."""
+    """Let nothing through for ``units - 1`` units, and then all at once, again and again.
+
+    >>> len(sn.chaos.burst(flights, units=4).query().run().progress)
+    32
+    """
     if units < 1:
         raise PlanError(f"burst: units={units!r} lets nothing through; give 1 or more.", code="OPTION_INVALID")
 

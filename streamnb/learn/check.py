@@ -34,13 +34,20 @@ def check(name: str, answer: Any = None) -> Card:
 
     It says ``not tried``, ``not yet`` with the reason, ``right``, or ``right, but`` with what is slow or grows. Where
     the answer is what a known wrong model gives, it names that model.
+
+    >>> print(sn.check("03.A"))
+    not tried
     """
     verdict: Verdict = judge(exercise(name), answer)
     return Card(_MARKS[verdict.outcome], verdict.outcome, verdict.reason)
 
 
 def hint(name: str) -> Card:
-    """Show the next hint of an exercise; after the last one, the first again."""
+    """Show the next hint of an exercise; after the last one, the first again.
+
+    >>> print(sn.hint("03.A"))
+    hint 1 of 3: The worst-hit group counts, not all flights: those of five hours or more.
+    """
     hints = exercise(name).hints
     turn = _hinted[name] = _hinted.get(name, 0) + 1
     at = (turn - 1) % len(hints)
@@ -48,7 +55,14 @@ def hint(name: str) -> Card:
 
 
 def solution(name: str) -> Card:
-    """Show our answer to an exercise, as code to paste."""
+    """Show our answer to an exercise, as code to paste.
+
+    >>> print(sn.solution("03.A"))
+    one way
+    outcomes = {hours: outcome(hours) for hours in range(3, 8)}
+    delay = min(hours for hours, found in outcomes.items() if found["lost"] <= 2)
+    answer = {"delay": delay, "median_wait": outcomes[delay]["wait"]}
+    """
     return Card("=", "one way", source=exercise(name).source().strip())
 
 

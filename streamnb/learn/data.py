@@ -58,6 +58,9 @@ def landings(origin: Origin = None, day: Day = None, every: str = "30 min") -> S
     ------
     PlanError
         ``OPTION_INVALID`` for another origin or day.
+
+    >>> len(sn.data.landings(["JFK", "LGA"], "2013-02-08").collect())
+    293
     """
     flown = _chosen("landings", origin, day).dropna(subset=["arr"]).astype({"dep_delay": "int64"})
     return _replay(flown, arrival="arr", every=every)
@@ -68,6 +71,9 @@ def departures(origin: Origin = None, day: Day = None, every: str = "30 min") ->
 
     It holds what is known then, hence neither ``arr`` nor ``arr_delay``; ``flight_id`` leads to the landing, which for
     9 flights never comes. The arguments and errors are those of :func:`landings`.
+
+    >>> len(sn.data.departures("JFK", "2013-02-08").collect())
+    145
     """
     left = _chosen("departures", origin, day).dropna(subset=["dep"]).astype({"dep_delay": "int64"})
     return _replay(left.drop(columns=_KNOWN_AT_LANDING), arrival="dep", every=every)
@@ -79,6 +85,9 @@ def flights() -> pd.DataFrame:
     ``flight_id`` is unique: carrier, number, month and day of the schedule, such as ``"US 450 02-08"``. A cancelled
     flight (976) has no ``dep``; one that left and never landed (9) has no ``arr``. Delays are minutes, negative is
     early; distance is in miles.
+
+    >>> sn.data.flights().shape
+    (5205, 12)
     """
     return _flights().copy()
 
@@ -87,6 +96,9 @@ def planes() -> pd.DataFrame:
     """Return the 1,530 planes that are known by ``tailnum``, of the 1,823 that the flights name.
 
     Most of the others fly for AA and MQ, which report a fleet number in place of the tail number.
+
+    >>> sn.data.planes().shape
+    (1530, 9)
     """
     return _read("planes").copy()
 
@@ -96,6 +108,9 @@ def weather() -> pd.DataFrame:
 
     Temperature and dew point in Fahrenheit, humidity in percent, wind direction in degrees, wind in miles per hour,
     precipitation in inches, pressure in millibars, visibility in miles. Three of four gusts are missing.
+
+    >>> sn.data.weather().shape
+    (432, 11)
     """
     return _weather().copy()
 
@@ -104,6 +119,9 @@ def airports() -> pd.DataFrame:
     """Return the airports by ``faa`` code; SJU, STT, BQN and PSE are missing, as in the original.
 
     Altitude in feet; ``tz`` is hours from UTC in winter.
+
+    >>> sn.data.airports().shape
+    (91, 8)
     """
     return _read("airports").copy()
 

@@ -104,5 +104,7 @@ def predict(
         A function that gives the figure; it is shown once the guess is made, and not before.
 
     The guess and the answer stay in the notebook's output. ``compare(actual)`` on what this returns tells how it went.
+
+    >>> guess = sn.predict("How many rows come too late?")
     """
     return Prediction(question, None if choices is None else list(choices), then)

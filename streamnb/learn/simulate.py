@@ -24,6 +24,9 @@ def clicks(seed: int = 0, users: int = 60, hours: float = 3.0, every: str = "5 m
     ``id`` (one per click), ``user``, ``page``, ``at`` (the phone's clock) and ``arrived``. A visit is a handful of
     clicks a minute or so apart; one phone in ten is offline for some minutes and sends its clicks when it is back.
     Clicks are sent once here; ``sn.chaos.duplicate`` adds the retries.
+
+    >>> sn.simulate.clicks(seed=7).schema.names()
+    ['id', 'user', 'page', 'at', 'arrived']
     """
     return _replay(_clicks(seed, users, hours), every)
 
@@ -34,6 +37,9 @@ def payments(seed: int = 0, cards: int = 200, days: int = 3, every: str = "10 mi
     ``id``, ``card``, ``amount`` (euro), ``city``, ``at`` and ``arrived`` (a few seconds later). Three kinds of fraud
     are planted: many payments within minutes, two far-away cities within the hour, and a small payment followed by a
     large one. Which ones they are is only in ``sn.simulate.truth("payments", seed)``.
+
+    >>> sn.simulate.payments(seed=7).schema.names()
+    ['id', 'card', 'amount', 'city', 'at', 'arrived']
     """
     return _replay(_payments(seed, cards, days).drop(columns="fraud"), every)
 
@@ -43,6 +49,9 @@ def sensors(seed: int = 0, machines: int = 8, hours: float = 24.0, every: str = 
 
     ``machine``, ``celsius``, ``at`` and ``arrived`` (seconds later; some readings come minutes late). Two machines
     overheat slowly and one goes silent; ``sn.simulate.truth("sensors", seed)`` says which, and when.
+
+    >>> sn.simulate.sensors(seed=7).schema.names()
+    ['machine', 'celsius', 'at', 'arrived']
     """
     return _replay(_sensors(seed, machines, hours)[0], every)
 
@@ -52,6 +61,9 @@ def truth(name: str, seed: int = 0) -> pd.DataFrame:
 
     ``"payments"``: the ``id`` of every fraud and its kind. ``"sensors"``: machine, fault and when it begins.
     ``"clicks"``: the visits, with user, first and last click and number of clicks.
+
+    >>> sn.simulate.truth("payments", seed=7).shape
+    (75, 2)
     """
     kinds = {"clicks": _visits, "payments": _frauds, "sensors": _faults}
     if name not in kinds:

@@ -17,12 +17,20 @@ if TYPE_CHECKING:
 
 
 def drop(self: StreamFrame, *columns: str) -> StreamFrame:
-    """Leave columns out. Spark: ``drop``, but a column that is not there is an error."""
+    """Leave columns out. Spark: ``drop``, but a column that is not there is an error.
+
+    >>> flights.drop("tailnum", "flight", "carrier").schema.names()
+    ['flight_id', 'origin', 'dest', 'distance', 'sched_dep', 'dep', 'arr', 'dep_delay', 'arr_delay']
+    """
     return self.then(Drop((self.node,), columns))
 
 
 def rename(self: StreamFrame, names: Mapping[str, str]) -> StreamFrame:
-    """Rename columns, old name to new. Spark: ``withColumnsRenamed``, but a column that is not there is an error."""
+    """Rename columns, old name to new. Spark: ``withColumnsRenamed``, but a column that is not there is an error.
+
+    >>> flights.select("dest").rename({"dest": "airport"}).schema.names()
+    ['airport']
+    """
     return self.then(Rename((self.node,), dict(names)))
 
 

@@ -29,12 +29,19 @@ def drop_duplicates(self: StreamFrame, columns: Sequence[str] | str | None = Non
         One row a key. With event time among the columns: until the watermark reaches its time. Otherwise for ever.
 
     Spark: ``dropDuplicates``.
+
+    >>> flights.drop_duplicates("dest").collect()["dest"].size
+    43
     """
     return self.then(DropDuplicates((self.node,), key_columns("drop_duplicates", self, columns)))
 
 
 def distinct(self: StreamFrame) -> StreamFrame:
-    """Let the first of equal rows pass: ``drop_duplicates()`` over all columns. Spark: ``distinct``."""
+    """Let the first of equal rows pass: ``drop_duplicates()`` over all columns. Spark: ``distinct``.
+
+    >>> flights.select("dest").distinct().collect()["dest"].size
+    43
+    """
     return drop_duplicates(self)
 
 

@@ -29,6 +29,10 @@ def drop_duplicates_within_watermark(self: StreamFrame, columns: Sequence[str] |
         One row a key, for the delay of the watermark. The stream needs ``with_watermark``.
 
     Spark: ``dropDuplicatesWithinWatermark``.
+
+    >>> once = flights.with_watermark("dep", "1 hour").drop_duplicates_within_watermark("dest")
+    >>> len(once.query().run().result)
+    60
     """
     verb = DropDuplicatesWithinWatermark.verb
     return self.then(DropDuplicatesWithinWatermark((self.node,), key_columns(verb, self, columns)))

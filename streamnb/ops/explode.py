@@ -21,6 +21,11 @@ def explode(self: StreamFrame, column: str) -> StreamFrame:
     """Turn every element of a list column into a row of its own; an empty or null list gives none.
 
     Spark: ``explode``.
+
+    >>> sn.from_pandas({"order": [1], "items": [["tea", "milk"]]}).explode("items").collect()
+       order items
+    0      1   tea
+    1      1  milk
     """
     return self.then(Explode((self.node,), column))
 

@@ -25,6 +25,9 @@ def filter(self: StreamFrame, condition: nw.Expr | str) -> StreamFrame:
     removes do not move the watermark. One that reads it is checked above.
 
     Spark: ``filter``.
+
+    >>> flights.filter(sn.col("dest") == "SEA").collect()["flight_id"].tolist()
+    ['DL 1889 02-08', 'B6 83 02-08']
     """
     return self.then(Filter((self.node,), as_expr(condition)))
 

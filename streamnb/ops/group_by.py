@@ -37,6 +37,12 @@ def group_by(self: StreamFrame, *keys: Expression | TimeKey, **named: Expression
         Otherwise for ever.
 
     Spark: ``groupBy``.
+
+    >>> flights.group_by("carrier").agg(n=sn.count()).collect().head(3)
+      carrier   n
+    0      US   5
+    1      B6  69
+    2      EV   2
     """
     return Grouped(self.with_columns(**named) if named else self, (*keys, *named))
 

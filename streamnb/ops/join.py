@@ -48,6 +48,10 @@ def between(
     """Say how far apart two times may be: ``of + after <= time <= of + before``, for ``join(within=…)``.
 
     Either bound may be None. ``closed`` says which are included: ``"both"``, ``"left"``, ``"right"``, ``"none"``.
+
+    >>> near = sn.between("seen", after="0 min", before="10 minutes", of="shown")
+    >>> near
+    Between(time='seen', of='shown', after=0, before=600000000, closed='both')
     """
     if closed not in _CLOSED:
         raise one_of("between", "closed", closed, _CLOSED)
@@ -90,6 +94,10 @@ def join(
         The rows of both streams, until no row within the watermark can match them; without a bound for ever.
 
     Spark: ``join``; anti joins of two streams go further.
+
+    >>> named = flights.join(sn.data.planes(), on="tailnum", how="left")
+    >>> len(named.collect())
+    145
     """
     if how not in HOW:
         raise one_of("join", "how", how, HOW)

@@ -54,6 +54,10 @@ def join_asof(
         ``"backward"``: the last at or before; ``"forward"``: the first at or after; ``"nearest"``: the closer of both.
 
     State: none. Spark: none; ``merge_asof`` in pandas and in pandas on Spark.
+
+    >>> prices = {"at": flights.collect()["dep"].head(1), "price": [3.2]}
+    >>> flights.join_asof(prices, left_on="dep", right_on="at").collect()["price"].notna().sum()
+    np.int64(142)
     """
     if hasattr(table, "node"):
         raise PlanError(

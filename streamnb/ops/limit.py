@@ -21,6 +21,9 @@ def limit(self: StreamFrame, n: int) -> StreamFrame:
     """Keep the first ``n`` rows over the life of the query; append mode, or above a sorted complete table.
 
     State: one counter. Spark: ``limit``.
+
+    >>> flights.limit(3).collect()["dest"].tolist()
+    ['PHL', 'BOS', 'IAD']
     """
     return self.then(Limit((self.node,), n))
 

@@ -27,6 +27,10 @@ def map_batches(self: StreamFrame, fn: Function, schema: Schema) -> StreamFrame:
     batch at a time and must remember nothing. ``schema`` names the columns that come out with their types.
 
     Spark: ``mapInPandas``.
+
+    >>> flights.map_batches(lambda rows: rows[["dest"]].head(1), {"dest": "string"}).collect()
+      dest
+    0  PHL
     """
     return self.then(MapBatches((self.node,), fn, polars_schema("map_batches", schema)))
 

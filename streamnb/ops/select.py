@@ -27,6 +27,11 @@ def select(self: StreamFrame, *columns: Expression | WindowKey, **named: Express
     ``sn.window(…)`` gives two columns, the start and the end.
 
     Spark: ``select``.
+
+    >>> flights.select("dest", hour=sn.col("dep").dt.hour()).collect().head(2)
+      dest  hour
+    0  PHL     5
+    1  BOS     6
     """
     frame, expressions = _expressions(self, "select", columns, named)
     return frame.then(Select((frame.node,), expressions))
@@ -38,6 +43,9 @@ def with_columns(self: StreamFrame, *columns: Expression | WindowKey, **named: E
     ``sn.window(…)`` gives two columns, the start and the end.
 
     Spark: ``withColumns``.
+
+    >>> flights.with_columns(late=sn.col("arr_delay") > 15).schema.names()[-1]
+    'late'
     """
     frame, expressions = _expressions(self, "with_columns", columns, named)
     return frame.then(WithColumns((frame.node,), expressions))

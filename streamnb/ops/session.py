@@ -46,6 +46,10 @@ def session_window(time: Expression, gap: Duration | Expression) -> SessionKey:
 
     Spark
         ``session_window(timeColumn, gapDuration)``. Spark refuses it in update mode.
+
+    >>> per_plane = flights.group_by(sn.session_window("dep", "30 minutes"), "carrier").agg(n=sn.count())
+    >>> per_plane.collect()["n"].max()
+    np.int64(33)
     """
     return SessionKey(as_expr(time), _gap(gap))
 

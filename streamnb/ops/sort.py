@@ -31,6 +31,11 @@ def sort(self: StreamFrame, *columns: Expression, descending: bool | Sequence[bo
         For all columns, or one for each.
 
     State: none. It needs complete mode and an aggregation below; elsewhere ``query()`` refuses it. Spark: ``orderBy``.
+
+    >>> flights.group_by("dest").agg(n=sn.count()).sort("n", descending=True).collect().head(2)
+      dest   n
+    0  LAX  16
+    1  SFO  14
     """
     ways = (descending,) * len(columns) if isinstance(descending, bool) else tuple(descending)
     return self.then(Sort((self.node,), tuple(map(as_expr, columns)), ways))

@@ -23,6 +23,9 @@ def union(self: StreamFrame, other: StreamFrame) -> StreamFrame:
     stream without one takes no part in that.
 
     Spark: ``unionByName``.
+
+    >>> len(flights.union(sn.data.landings("LGA", "2013-02-08")).collect())
+    293
     """
     return self.then(Union((self.node, other.node)))
 

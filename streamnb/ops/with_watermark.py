@@ -49,6 +49,9 @@ def with_watermark(
 
     Spark
         ``withWatermark(eventTime, delayThreshold)``; it has neither ``per`` nor ``idle_after``.
+
+    >>> flights.with_watermark("dep", "3 hours").query().run().watermark
+    Timestamp('2013-02-08 14:28:00')
     """
     delay_us = duration(delay, "with_watermark", months=True)
     idle_us = None if idle_after is None else duration(idle_after, "with_watermark: idle_after")

@@ -24,6 +24,9 @@ def with_window(self: StreamFrame, key: WindowKey, name: str = "window") -> Stre
     """Add ``{name}_start`` and ``{name}_end``; what ``select`` and ``with_columns`` make of ``sn.window(…)``.
 
     A row with a null time is in no window and is left out. Spark: ``window`` in ``select``.
+
+    >>> flights.with_window(sn.window("dep", "1 hour")).schema.names()[-2:]
+    ['window_start', 'window_end']
     """
     return self.then(WithWindow((self.node,), key, name))
 

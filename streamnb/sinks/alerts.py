@@ -23,6 +23,11 @@ class Alerts:
     ``retries`` times with growing waits; then the batch fails, and alerts of it that were made are not made again.
 
     State: one id for each key that was alerted.
+
+    >>> told = []
+    >>> alerts = sn.sinks.Alerts(lambda row, key: told.append(row["n"]), key="window_start")
+    >>> hourly.query(sink=alerts).run().status, told[:3]
+    ('done', [6, 9, 13])
     """
 
     def __init__(

@@ -8,7 +8,13 @@ import polars as pl
 
 
 class Console:
-    """Print the rows of every batch with its id, as Spark's console sink does; ``rows`` at most."""
+    """Print the rows of every batch with its id, as Spark's console sink does; ``rows`` at most.
+
+    >>> hourly.query(sink=sn.sinks.Console(rows=2)).rewind(to=-1).step().batch_id
+    -- batch 0 (append)
+    (no rows)
+    0
+    """
 
     def __init__(self, rows: int = 20) -> None:
         self._rows = rows

@@ -35,6 +35,10 @@ class Delta(Transactional):
     refused.
 
     Spark: ``writeStream.format("delta")``.
+
+    >>> sink = sn.sinks.Delta(f"{folder}/hourly")
+    >>> hourly.query(sink=sink).run().status
+    'done'
     """
 
     def __init__(

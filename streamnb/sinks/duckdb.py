@@ -34,6 +34,10 @@ class DuckDB(Transactional):
 
     The table is made if it is not there, with DuckDB's own types: lists, structs, decimals, time zones. The file is
     open only while a batch is written; another process that holds it open makes the batch fail and be tried again.
+
+    >>> sink = sn.sinks.DuckDB(f"{folder}/flights.duckdb", "hourly")
+    >>> hourly.query(sink=sink).run().status
+    'done'
     """
 
     def __init__(

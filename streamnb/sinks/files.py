@@ -31,6 +31,10 @@ class Files:
     Parquet keeps every type. CSV and JSON keep numbers, text and times, and refuse others; JSON has no NaN, it is null.
 
     Spark: ``writeStream.format("parquet")`` with its log ``_spark_metadata``.
+
+    >>> sink = sn.sinks.Files(f"{folder}/hourly", "csv")
+    >>> hourly.query(sink=sink).run().status
+    'done'
     """
 
     def __init__(self, path: str | os.PathLike[str], format: str = "parquet") -> None:

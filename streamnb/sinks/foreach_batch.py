@@ -16,6 +16,11 @@ class ForeachBatch:
     transaction and skip an id that is already there.
 
     Spark: ``foreachBatch``.
+
+    >>> heard = []
+    >>> sink = sn.sinks.ForeachBatch(lambda rows, batch_id: heard.append(batch_id))
+    >>> hourly.query(sink=sink).run().status, len(heard)
+    ('done', 32)
     """
 
     def __init__(self, fn: Callable[[pd.DataFrame, int], object]) -> None:

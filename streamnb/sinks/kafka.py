@@ -33,6 +33,9 @@ class Kafka:
     replicas within ``timeout`` fails and is tried again.
 
     Spark: ``writeStream.format("kafka")``, at least once too.
+
+    >>> sn.sinks.Kafka("flights", "localhost:9092", key="window_start")
+    Kafka('flights' at localhost:9092)
     """
 
     def __init__(

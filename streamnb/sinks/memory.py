@@ -10,7 +10,12 @@ _BATCH, _PLACE, _FIRST = "__batch", "__place", "__first"
 
 
 class Memory:
-    """The rows of every batch by id. A batch that comes again replaces itself; ``forget_after`` serves rewinding."""
+    """The rows of every batch by id. A batch that comes again replaces itself; ``forget_after`` serves rewinding.
+
+    >>> memory = sn.sinks.Memory()
+    >>> hourly.query(sink=memory).run().status
+    'done'
+    """
 
     def __init__(self) -> None:
         self._batches: dict[int, pl.DataFrame] = {}

@@ -48,6 +48,9 @@ class Postgres(Transactional):
     ``dsn`` is an address as ``psql`` takes it; what it leaves out comes from the environment (``PGPASSWORD`` …). It is
     never shown. A batch that takes longer than ``timeout`` fails and is tried again. The table is made if it is not
     there; one that is there needs a unique index on the key. Lists and structs are written as JSON.
+
+    >>> sn.sinks.Postgres("postgresql://me:secret@localhost/db", "hourly")
+    Postgres('localhost:5432/db', 'hourly')
     """
 
     def __init__(

@@ -54,6 +54,9 @@ class Redis(Transactional):
 
     ``url`` is ``redis://user:password@host:port/db``, or ``rediss://``; it is never shown. What is written without a
     key is a source again: ``sn.from_redis(name, url, field="row")``.
+
+    >>> sn.sinks.Redis("redis://:secret@localhost", "hourly")
+    Redis('localhost:6379', 'hourly')
     """
 
     def __init__(

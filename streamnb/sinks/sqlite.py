@@ -42,6 +42,10 @@ class SQLite(Transactional):
     SQLite; in a key it is refused, and so is a number of more than 64 bits. While others write to the file, a batch
     waits for ``timeout``; those who read it are not in the way. Until the query is stopped the file is open in
     write-ahead mode: to copy it before, copy its ``-wal`` too.
+
+    >>> sink = sn.sinks.SQLite(f"{folder}/flights.db", "hourly")
+    >>> hourly.query(sink=sink).run().status
+    'done'
     """
 
     def __init__(

@@ -72,6 +72,9 @@ def from_kafka(
 
     Spark
         ``spark.readStream.format("kafka")``; ``rows_per_batch`` is ``maxOffsetsPerTrigger``.
+
+    >>> sn.from_kafka("flights", "localhost:9092", {"n": "int64"})
+      1  read Kafka('flights' at localhost:9092)
     """
     patience = duration(timeout, "from_kafka") / SECOND
     asked = Topic(

@@ -58,7 +58,14 @@ class MemorySource:
 
 
 def add(rows: Mapping[MemorySource, Any]) -> None:
-    """Give several memory sources their rows in one batch: ``sn.add({clicks: [...], users: [...]})``."""
+    """Give several memory sources their rows in one batch: ``sn.add({clicks: [...], users: [...]})``.
+
+    >>> left, right = sn.MemorySource({"a": "int64"}), sn.MemorySource({"a": "int64"})
+    >>> both = sn.stream(left).union(sn.stream(right)).query()
+    >>> sn.add({left: [{"a": 1}], right: [{"a": 2}]})
+    >>> both.step().num_input_rows
+    2
+    """
     fitted = {source: as_rows("add", given, source.schema) for source, given in rows.items()}
     ends = tuple((source, source.latest() + 1) for source in fitted)
     for source, end in ends:

@@ -46,6 +46,9 @@ def from_mqtt(
         A name of this client alone.
     schema, format, spool, received, rows_per_batch, timeout
         As in ``from_tcp``.
+
+    >>> sn.from_mqtt("sensors/#", "localhost", schema={"n": "int64"})
+      1  read from_mqtt(sensors/# at localhost:1883)
     """
     paho = library("from_mqtt", "paho.mqtt.client", "paho-mqtt", "mqtt")
     seconds = duration(timeout, "from_mqtt") / SECOND

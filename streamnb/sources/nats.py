@@ -50,6 +50,9 @@ def from_nats(
         Which of ``subject``, ``sequence`` and ``timestamp`` (UTC) become columns; a dict renames.
     rows_per_batch, timeout
         As in ``from_kafka``.
+
+    >>> sn.from_nats("flights", "nats://localhost:4222", {"n": "int64"})
+      1  read JetStream('flights' at nats://localhost:4222)
     """
     if rows_per_batch < 1:
         raise PlanError(

@@ -49,6 +49,9 @@ def from_redis(
         At most so many entries in one step.
     timeout
         How long the server may take to answer.
+
+    >>> sn.from_redis("flights", "redis://:secret@localhost", {"n": "int64"})
+      1  read RedisStream('flights' at redis://localhost)
     """
     if rows_per_batch < 1:
         raise PlanError(

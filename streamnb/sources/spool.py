@@ -68,6 +68,9 @@ class Spool:
         In bytes.
     fsync
         False: faster, and a loss of power may take the last seconds with it.
+
+    >>> spool = sn.Spool(f"{folder}/received")
+    >>> lines = sn.from_tcp("localhost", 7000, {"n": "int64"}, spool=spool)
     """
 
     def __init__(

@@ -54,6 +54,11 @@ def from_sql(
         At most so many rows in one step.
     timeout
         How long the database may take to answer.
+
+    >>> db = sqlite3.connect(f"{folder}/a.db")
+    >>> _ = db.executescript("create table t (id integer primary key); insert into t values (1), (2)")
+    >>> sn.from_sql("t", f"{folder}/a.db", by="id").collect()["id"].tolist()
+    [1, 2]
     """
     seconds = duration(timeout, "from_sql") / SECOND
     if rows_per_batch < 1:

@@ -48,6 +48,9 @@ def from_sse(
         Connect anew when nothing came for so long, not even a comment.
     schema, format, spool, received, rows_per_batch, timeout
         As in ``from_tcp``.
+
+    >>> sn.from_sse("https://localhost/events", {"n": "int64"})
+      1  read from_sse(https://localhost/events)
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:

@@ -49,6 +49,9 @@ def from_tcp(
 
     Spark
         ``spark.readStream.format("socket")``, which has no spool.
+
+    >>> sn.from_tcp("localhost", 7000, {"n": "int64"})
+      1  read from_tcp(localhost:7000)
     """
     seconds = duration(timeout, "from_tcp") / SECOND
 

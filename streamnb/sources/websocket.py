@@ -41,6 +41,9 @@ def from_websocket(
         Such as ``{"Authorization": os.environ["TOKEN"]}``; never shown.
     schema, format, spool, received, rows_per_batch, timeout
         As in ``from_tcp``.
+
+    >>> sn.from_websocket("wss://localhost/feed", {"n": "int64"})
+      1  read from_websocket(wss://localhost/feed)
     """
     client = library("from_websocket", "websockets.sync.client", "websockets", "websocket")
     errors = library("from_websocket", "websockets.exceptions", "websockets", "websocket")

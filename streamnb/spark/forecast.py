@@ -52,6 +52,9 @@ def forecast(query: Query, partitions: int = 200, rate: float | None = None) -> 
     Forecast
         Tables ``partitions`` (rows, keys and state of each), ``salting`` (the hottest partition's share if the keys had
         a salt) and ``day`` (state by the hour), and the ``assumptions``.
+
+    >>> round(sn.forecast(query, partitions=4).hottest_share, 2)
+    0.51
     """
     if partitions < 1:
         raise PlanError(f"forecast: partitions={partitions!r} is none; give 1 or more.", code="OPTION_INVALID")

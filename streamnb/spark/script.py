@@ -62,6 +62,9 @@ def to_pyspark_source(
         The query's, and the application's.
     input, output, checkpoint
         Folders, for the top of the script.
+
+    >>> print(flights.filter(sn.col("dest") == "SEA").to_pyspark_source().splitlines()[2])
+    from pyspark.sql import SparkSession
     """
     from streamnb.spark.verbs import check_mode, check_plan
 

@@ -51,7 +51,11 @@ class Exhibit:
 
 
 def plane(query: Playable) -> Inspector:
-    """Show event time against processing time: rows, windows, results and the watermark, batch by batch."""
+    """Show event time against processing time: rows, windows, results and the watermark, batch by batch.
+
+    >>> sn.plane(query)
+    plane of Query 'hourly': done, 32 batches, watermark 2013-02-08 14:28:00
+    """
     return Inspector(query, "plane")
 
 
@@ -59,6 +63,9 @@ def state(query: Playable) -> Inspector:
     """Show what a query remembers after a batch: what is new, changed or about to be evicted, when and why.
 
     Found, sorted and paged in the kernel: a million keys are a million keys here and thirty in the browser.
+
+    >>> sn.state(query)
+    state of Query 'hourly': done, 32 batches, watermark 2013-02-08 14:28:00
     """
     return Inspector(query, "state")
 
@@ -67,6 +74,9 @@ def late(query: Playable) -> Inspector:
     """Show every dropped row, and for the one looked at why it was dropped and what would have saved it.
 
     A click on a mark of the plane, in any view of the query, asks about its row; so does a click on a line here.
+
+    >>> sn.late(query)
+    late of Query 'hourly': done, 32 batches, watermark 2013-02-08 14:28:00
     """
     return Inspector(query, "late")
 
@@ -81,7 +91,11 @@ def delay(query: Playable) -> Inspector:
 
 
 def metrics(query: Playable) -> Inspector:
-    """Show rows, speed, time, lag and state by batch."""
+    """Show rows, speed, time, lag and state by batch.
+
+    >>> sn.metrics(query)
+    metrics of Query 'hourly': done, 32 batches, watermark 2013-02-08 14:28:00
+    """
     return Inspector(query, "metrics")
 
 
@@ -104,6 +118,9 @@ def plan(query_or_frame: Playable | StreamFrame) -> Inspector | Exhibit:
     """Show the plan as written and as it runs, side by side, with the rule that made each difference.
 
     Of a query every operator tells its rows in and out, late rows, keys in state and milliseconds, batch by batch.
+
+    >>> sn.plan(query)
+    plan of Query 'hourly': done, 32 batches, watermark 2013-02-08 14:28:00
     """
     node = getattr(query_or_frame, "node", None)
     if node is None:
@@ -114,7 +131,11 @@ def plan(query_or_frame: Playable | StreamFrame) -> Inspector | Exhibit:
 
 
 def why(query: Query, row: Question) -> Why:
-    """Tell what became of a row, dropped or kept, and why; see ``q.why``. ``sn.late(q)`` draws it for dropped rows."""
+    """Tell what became of a row, dropped or kept, and why; see ``q.why``. ``sn.late(q)`` draws it for dropped rows.
+
+    >>> [rescue.text for rescue in sn.why(query, "US 450").rescues][0]
+    'a delay longer than 3 hours 21 minutes'
+    """
     return query.why(row)
 
 
@@ -146,6 +167,9 @@ def windows(
         session (a third of the size).
     times
         Datetimes, or a table with a ``column`` of them; of more than 200 the first. Without it a few made-up ones.
+
+    >>> sn.windows("10 minutes", times=["2013-02-08 12:07"])
+    1 row: 1 tumbling, 2 sliding, 1 session windows.
     """  # fmt: skip
     from streamnb.views.window_shapes import WindowShapes, shapes_of
 
@@ -153,7 +177,11 @@ def windows(
 
 
 def joins(query: Playable) -> Inspector:
-    """Show what both sides of a join of streams hold, until when, and which rows have met."""
+    """Show what both sides of a join of streams hold, until when, and which rows have met.
+
+    >>> sn.joins(query)
+    joins of Query 'hourly': done, 32 batches, watermark 2013-02-08 14:28:00
+    """
     return Inspector(query, "joins")
 
 
@@ -199,6 +227,9 @@ def save_html(shown: Any, path: str | os.PathLike[str], *, delays: Sequence[Dura
         among them in any case.
 
     Keeps the newest 200 batches. Errors: PlanError for delays where the plan has no watermark, or more than one.
+
+    >>> sn.save_html(query, f"{folder}/query.html").suffix
+    '.html'
     """
     from streamnb.views.save import save
 

@@ -57,6 +57,9 @@ def queries() -> Queries:
     As a cell's value it is a live table: name, state, batches, rows a second, watermark, how far that lags behind, and
     what a query failed with; each row with buttons to play or pause the query, to stop it, and to open its dashboard
     below. A list otherwise.
+
+    >>> query in sn.queries()
+    True
     """
     return Queries(registry.queries())
 

@@ -59,6 +59,9 @@ class Together:
         self._stopped = self._done = False
         self._player = Player(self.name, self._tick)
 
+    def __repr__(self) -> str:
+        return f"{', '.join(self.queries)} side by side"
+
     @property
     def trace(self) -> list[Trace]:
         """One trace a round: that of the first mode that did something in it."""
