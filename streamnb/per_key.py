@@ -20,6 +20,8 @@ from streamnb.schema import as_rows
 from streamnb.state import EXPIRES, StateTable
 
 _ROW = "\0row"
+_MANY = 200
+"""So many frames wait to be put together, before they burden Python's collector."""
 TIME_MODES = ("none", "event", "processing")
 
 
@@ -114,7 +116,7 @@ class Output:
         self._verb, self._schema = verb, schema
         self._done: list[pl.DataFrame] = []
         self._alike: list[pd.DataFrame] = []
-        self._types: pd.Series[Any] = pd.Series(dtype=object)
+        self._shape: tuple[list[Any], list[Any]] = [], []
         self._records: list[Mapping[str, Any]] = []
 
     def take(self, given: Any) -> None:
@@ -141,12 +143,14 @@ class Output:
     def _take_frame(self, frame: pd.DataFrame) -> None:
         if frame.empty:
             return
-        if not any(isinstance(name, str) for name in frame.columns):
-            frame = frame.set_axis(list(self._schema)[: frame.shape[1]], axis=1)
-        types = frame.dtypes
-        if self._records or (self._alike and not self._types.equals(types)):
+        names = frame.columns.tolist()
+        if not any(isinstance(name, str) for name in names):
+            names = list(self._schema)[: frame.shape[1]]
+            frame = frame.set_axis(names, axis=1)
+        shape = names, _types(frame)
+        if self._records or (self._alike and (self._shape != shape or len(self._alike) == _MANY)):
             self._settle()
-        self._types = types
+        self._shape = shape
         self._alike.append(frame)
 
     def _take_record(self, record: Mapping[str, Any]) -> None:
@@ -162,6 +166,13 @@ class Output:
         if self._records:
             self._done.append(as_rows(self._verb, self._records, self._schema))
         self._alike, self._records = [], []
+
+
+def _types(frame: pd.DataFrame) -> list[Any]:
+    """Return the types of the columns; ``dtypes`` makes a series of them, which takes longer than all else here."""
+    manager: Any = frame._mgr  # noqa: SLF001
+    types: list[Any] = manager.get_dtypes().tolist()
+    return types
 
 
 class LastTime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from operator import itemgetter
@@ -180,6 +180,7 @@ class _Calls:
     def __init__(self, node: TransformWithState, handle: StatefulProcessorHandle, turn: Turn, groups: Groups) -> None:
         self.turn, self.groups, self.registered = turn, groups, handle.timers.cells
         self.processor = copy(node.processor)
+        self.methods: dict[str, Callable[..., Any]] = {}
         self.output = Output(VERB, node.returns)
         handle.initialize(self.processor)
 
@@ -209,7 +210,9 @@ class _Calls:
 
     def _call(self, name: str, group: int, *arguments: Any) -> Any:
         self.turn.group = group
-        return method(self.processor, name)(self.groups.values[group], *arguments)
+        if name not in self.methods:
+            self.methods[name] = method(self.processor, name)
+        return self.methods[name](self.groups.values[group], *arguments)
 
     def _times(self) -> TimerValues:
         watermark = self.turn.watermark_ms
