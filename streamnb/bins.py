@@ -10,10 +10,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from streamnb.order import ordered
+
 Numbers = NDArray[np.int64]
 _SPARSE, _FEW = 8, 4096
 """There may be so many bins for every row, and so many at any rate."""
-_SORTED, _APART = 2**14, 2**48
+_SORTED, _APART = 2**16, 2**62
 """So few rows are sorted where there would be more bins than that; beyond, hashing is quicker."""
 
 
@@ -84,12 +86,9 @@ def _and(of: Numbers, column: Numbers, low: int, high: int) -> Numbers:
 
 def _ranks(numbers: Numbers) -> tuple[Numbers, int]:
     """Return numbers in their order instead of themselves, and how many different ones there are."""
-    bits = len(numbers).bit_length()
-    placed = np.sort(numbers << bits | np.arange(len(numbers)))  # quicker than argsort
-    order, placed = placed & ((1 << bits) - 1), placed >> bits
-    rank = np.zeros_like(order)
+    order = ordered(numbers)
+    placed, rank, ranks = numbers[order], np.zeros_like(order), np.empty_like(order)
     np.cumsum(placed[1:] != placed[:-1], out=rank[1:])
-    ranks = np.empty_like(order)
     ranks[order] = rank
     return ranks, int(rank[-1]) + 1
 

@@ -193,6 +193,11 @@ def mask(condition: nw.Expr, schema: Mapping[str, pl.DataType]) -> Mask | None:
     return lambda rows: functools.reduce(operator.and_, (compare(rows[name], value) for name, compare, value in found))
 
 
+def kept(rows: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
+    """Return the rows for which a mask is true, column by column: by no query of Polars'."""
+    return pl.DataFrame([column.filter(mask) for column in rows.get_columns()])
+
+
 def _comparison(condition: nw.Expr, schema: Mapping[str, pl.DataType]) -> tuple[str, Callable[..., Any], Any] | None:
     column, *rest = condition._nodes  # noqa: SLF001
     names = column.kwargs.get("names", ())

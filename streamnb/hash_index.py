@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from streamnb.order import ordered
+
 Hashes = NDArray[np.uint64]
 Slots = NDArray[np.int64]
 
@@ -101,7 +103,7 @@ class HashIndex:
         held = self._words[self._words >= _TAG]
         slots = np.concatenate([(held & _SLOT).view(np.int64), more])
         hashes = self._hash_of[slots]
-        order = np.argsort(hashes)
+        order = ordered(hashes)
         hashes, slots, count = hashes[order], slots[order], np.arange(len(order))
         bits = max(4, (4 * len(order) - 1).bit_length())
         at = np.maximum.accumulate((hashes >> np.uint64(64 - bits)).view(np.int64) - count) + count

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from streamnb.hash_index import Hashes, Slots
+from streamnb.order import ordered
 from streamnb.state import EXPIRES, StateTable
 from streamnb.versions import columns, taken
 
@@ -45,7 +46,7 @@ class Shelf(StateTable):
         alive = np.flatnonzero(self._alive(hashes[positions], slots))
         positions, slots = positions[alive], slots[alive]
         pairs = (positions << 32) | self._store.turns(slots)
-        order = np.argsort(pairs, kind="stable")
+        order = ordered(pairs)
         once = order[np.flatnonzero(np.diff(pairs[order], prepend=-1))]  # a slot used again stands in two runs
         return self._verified(groups, positions[once], slots[once])
 
@@ -100,7 +101,7 @@ class Shelf(StateTable):
 
 
 def _sorted(hashes: Hashes, slots: Slots) -> Run:
-    order = np.argsort(hashes, kind="stable")
+    order = ordered(hashes)
     return hashes[order], slots[order]
 
 

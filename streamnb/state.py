@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from streamnb.block import Block, fits
 from streamnb.hash_index import Hashes, HashIndex, Slots
+from streamnb.order import ordered
 from streamnb.store import EXPIRES, FOREVER, Held, Store
 from streamnb.versions import Versions, columns, taken
 
 __all__ = ["EXPIRES", "FOREVER", "Changes", "StateTable", "taken"]
-_RUN_RATIO = 4
+_RUN_RATIO, _MOST_RUNS = 4, 32
 _LARGE = 2**16
 
 
@@ -174,8 +175,7 @@ class StateTable:
         due = [self._cut(i, watermark) for i in range(len(self._calendar))]
         self._calendar = [run for run in self._calendar if len(run[0])]
         ends, slots = (np.concatenate(part) for part in zip(*due, strict=True))
-        order = np.argsort(ends, kind="stable")
-        ends, slots = ends[order], slots[order]
+        ends, slots = _sorted(ends, slots)
         still = np.flatnonzero((self._store.ends(slots) == ends) & (self._store.turns(slots) >= 0))
         still = still[self._first_of_each(slots[still])]
         return ends[still], slots[still]
@@ -269,11 +269,17 @@ class StateTable:
             news[known] &= self._store.ends(slots[known]) != ends[known]
         if not news.any():
             return
-        run = _sorted(ends[news], slots[news])
-        while self._calendar and len(self._calendar[-1][0]) <= _RUN_RATIO * len(run[0]):
-            last = self._calendar.pop()
-            run = _sorted(np.concatenate([last[0], run[0]]), np.concatenate([last[1], run[1]]))
-        self._calendar.append(run)
+        self._calendar.append(_sorted(ends[news], slots[news]))
+        if len(self._calendar) > _MOST_RUNS:
+            self._join_runs()
+
+    def _join_runs(self) -> None:
+        """Join the last runs of the calendar, so that each is several times the next."""
+        joined = [self._calendar.pop()]
+        while self._calendar and len(self._calendar[-1][0]) <= _RUN_RATIO * sum(len(ends) for ends, _ in joined):
+            joined.append(self._calendar.pop())
+        ends, slots = (np.concatenate(part) for part in zip(*joined[::-1], strict=True))
+        self._calendar.append(_sorted(ends, slots))
 
     def _reseed(self) -> None:
         """Two keys met in one hash: hash all with the next seed."""
@@ -284,7 +290,7 @@ class StateTable:
 
 
 def _sorted(ends: NDArray[np.int64], slots: Slots) -> tuple[NDArray[np.int64], Slots]:
-    order = np.argsort(ends, kind="stable")
+    order = ordered(ends)
     return ends[order], slots[order]
 
 

@@ -213,7 +213,7 @@ def test_many_small_batches_leave_few_parts() -> None:
         table.upsert(numbers(table, range(3 * i, 3 * i + 3), i).with_columns(text=pl.lit("x")))
     assert isinstance(table._store, Versions)
     assert len(table._store._parts) <= 8
-    assert len(table._calendar) <= 8
+    assert len(table._calendar) <= 32
     assert len(table.frame()) == 3000
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
+from streamnb.bins import Bins, whole_numbers
 from streamnb.errors import PlanError
+from streamnb.expressions import Column, kept
 from streamnb.plan import Batch, EventTime, Node, Opening, Step, moved
 from streamnb.progress import StepTrace
 from streamnb.state import EXPIRES, StateTable
@@ -75,7 +77,8 @@ class DedupStep(Step):
     def __init__(self, node: Deduplication) -> None:
         self.node, self.keys = node, list(node.columns)
         self.expires = node.expires.cast(pl.Int64).alias(EXPIRES)
-        self.first = (pl.col(self.keys[0]) if len(self.keys) == 1 else pl.struct(self.keys)).is_first_distinct()
+        key = pl.col(self.keys[0]) if len(self.keys) == 1 else pl.struct(self.keys)
+        self.first = Column(key.is_first_distinct())
         self.table = StateTable({name: node.schema[name] for name in self.keys}, self.keys)
         self.tables = (self.table,)
 
@@ -83,12 +86,24 @@ class DedupStep(Step):
         (batch,) = batches
         rows, late = self._without_late(batch)
         slots = self.table.find(rows)
-        fresh = rows if (slots < 0).all() else rows.filter(slots < 0)
-        new = fresh.filter(fresh.select(self.first).to_series())
+        fresh = rows if (slots < 0).all() else kept(rows, pl.Series(slots < 0))
+        new = self._firsts(fresh)
         seen = new.select(*self.keys, self.expires)
         self.table.upsert(seen, np.full(len(seen), -1, np.int64))
         gone = self.table.evict(NEVER_LATE if batch.eviction_watermark is None else batch.eviction_watermark)
         return batch.with_rows(new, self._trace(batch, late, seen, gone, len(rows) - len(new)))
+
+    def _firsts(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the first row of every key."""
+        columns = [column for name in self.keys if (column := whole_numbers(rows[name])) is not None]
+        bins = Bins.by(columns) if len(rows) and len(columns) == len(self.keys) else None
+        if bins is None:
+            return kept(rows, self.first.of(rows))
+        if len(bins.first) == len(rows):
+            return rows
+        first = np.zeros(len(rows), np.bool_)
+        first[bins.first] = True
+        return kept(rows, pl.Series(first))
 
     def _without_late(self, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame | None]:
         """Split off the rows at or behind the late watermark. A null time is never late."""

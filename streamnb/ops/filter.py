@@ -11,7 +11,7 @@ import narwhals as nw
 import polars as pl
 
 from streamnb.errors import PlanError
-from streamnb.expressions import Mask, as_expr, calls_python, mask, native, outcome, row_by_row, spelled
+from streamnb.expressions import Mask, as_expr, calls_python, kept, mask, native, outcome, row_by_row, spelled
 from streamnb.plan import Opening, RowWise, RowWiseStep, Step
 
 if TYPE_CHECKING:
@@ -73,5 +73,4 @@ class _MaskStep(RowWiseStep):
         self.mask = mask
 
     def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
-        kept = self.mask(rows)
-        return pl.DataFrame([column.filter(kept) for column in rows.get_columns()])
+        return kept(rows, self.mask(rows))

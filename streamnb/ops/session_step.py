@@ -14,6 +14,7 @@ from streamnb.bins import Bins, whole_numbers
 from streamnb.errors import PlanError
 from streamnb.hash_index import Slots
 from streamnb.ops.folding import FoldStep
+from streamnb.order import ordered
 from streamnb.plan import Batch, Opening
 from streamnb.progress import StepTrace
 from streamnb.state import EXPIRES, FOREVER, StateTable, taken
@@ -126,7 +127,8 @@ class SessionStep(FoldStep):
         """
         key = np.concatenate([held[KEY].to_numpy(), first])
         start, end = (_numbers(held[name], spans[name]) for name in (START, END))
-        order = np.lexsort((start, key))
+        order = ordered(start)
+        order = order[ordered(key[order])]
         key, start, end = key[order], start[order], end[order]
         begins = _begins(key, start, end)
         edges = np.flatnonzero(begins)
