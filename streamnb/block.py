@@ -114,7 +114,7 @@ class Block(Store):
         self._rows.put(slots, words.view(self._row)[:, 0])
 
     def drop(self, slots: Slots) -> None:
-        self._words[slots, 0] = -1
+        self._words.reshape(-1)[slots * self._width] = -1
 
     def at(self, slots: Slots) -> Numbers:
         words = self._rows.take(slots).view(np.int64).reshape(len(slots), self._width)
@@ -128,12 +128,10 @@ class Block(Store):
         return held if same else None
 
     def ends(self, slots: Slots) -> Numbers:
-        ends: Numbers = self._words[slots, self._at[EXPIRES]]
-        return ends
+        return self._words.reshape(-1).take(slots * self._width + self._at[EXPIRES])
 
     def turns(self, slots: Slots) -> Numbers:
-        turns: Numbers = self._words[slots, 0] >> _TURN
-        return turns
+        return self._words.reshape(-1).take(slots * self._width) >> _TURN
 
     def frozen(self) -> Callable[[], pl.DataFrame]:
         words = self._words[self._words[:, 0] >= 0]

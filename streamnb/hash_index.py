@@ -39,18 +39,19 @@ class HashIndex:
     def find(self, hashes: Hashes) -> Slots:
         """Return the slot of every hash, -1 where there is none."""
         tags, at = _tags(hashes), self._home(hashes)
-        there = self._words[at]
+        there = self._words.take(at)
         miss = (there ^ tags) >= _TAG
         slots: Slots = (there & _SLOT).view(np.int64)
-        slots[miss] = -1
+        np.putmask(slots, miss, -1)
         todo = np.flatnonzero(miss & (there != EMPTY))
-        at = at[todo] + 1
+        at, tags = at.take(todo), tags.take(todo)
         while len(todo):
-            there = self._words[at]
-            miss = (there ^ tags[todo]) >= _TAG
-            slots[todo[~miss]] = (there[~miss] & _SLOT).view(np.int64)
-            go = miss & (there != EMPTY)
-            todo, at = todo[go], at[go] + 1
+            at += 1
+            there = self._words.take(at)
+            miss = (there ^ tags) >= _TAG
+            hit, go = np.flatnonzero(~miss), np.flatnonzero(miss & (there != EMPTY))
+            slots[todo.take(hit)] = (there.take(hit) & _SLOT).view(np.int64)
+            todo, at, tags = todo.take(go), at.take(go), tags.take(go)
         return slots
 
     def insert(self, hashes: Hashes, slots: Slots) -> bool:
@@ -60,14 +61,14 @@ class HashIndex:
             return self._rebuild(slots)
         words, at = _tags(hashes) | slots.view(np.uint64), self._home(hashes)
         while len(words):
-            there = self._words[at]
-            free = there < _TAG
-            self._words[at[free]] = words[free]
-            now = self._words[at]
-            lost = now != words
-            self._used += int(np.count_nonzero((there == EMPTY) & ~lost))
-            words, at = words[lost], at[lost] + 1
-            if ((now[lost] ^ words) < _TAG).any():
+            there = self._words.take(at)
+            free = np.flatnonzero(there < _TAG)
+            self._words[at.take(free)] = words.take(free)
+            now = self._words.take(at)
+            lost = np.flatnonzero(now != words)
+            self._used += int(np.count_nonzero(there == EMPTY) - np.count_nonzero(there.take(lost) == EMPTY))
+            now, words, at = now.take(lost), words.take(lost), at.take(lost) + 1
+            if ((now ^ words) < _TAG).any():
                 return False
             if len(at) and at.max() >= len(self._words) - 1:
                 return self._rebuild((words & _SLOT).view(np.int64))
@@ -78,12 +79,13 @@ class HashIndex:
         hashes = self._hash_of[slots]
         words, at = _tags(hashes) | slots.view(np.uint64), self._home(hashes)
         while len(words):
-            miss = self._words[at] != words
-            found = at[~miss]
-            last = self._words[found + 1] == EMPTY  # nothing lies behind these: nobody has to look past them
+            miss = self._words.take(at) != words
+            found = at.take(np.flatnonzero(~miss))
+            last = self._words.take(found + 1) == EMPTY  # nothing lies behind these: nobody has to look past them
             self._words[found] = np.where(last, EMPTY, GONE)
             self._used -= int(np.count_nonzero(last))
-            words, at = words[miss], at[miss] + 1
+            go = np.flatnonzero(miss)
+            words, at = words.take(go), at.take(go) + 1
 
     @property
     def nbytes(self) -> int:

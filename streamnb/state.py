@@ -177,12 +177,16 @@ class StateTable:
         ends, slots = (np.concatenate(part) for part in zip(*due, strict=True))
         ends, slots = _sorted(ends, slots)
         still = np.flatnonzero((self._store.ends(slots) == ends) & (self._store.turns(slots) >= 0))
-        still = still[self._first_of_each(slots[still])]
-        return ends[still], slots[still]
+        still = still.take(self._first_of_each(slots.take(still)))
+        return ends.take(still), slots.take(still)
 
     def _first_of_each(self, slots: Slots) -> NDArray[np.int64]:
         """Return where each slot stands first: a freed slot may stand twice in the calendar."""
-        places, first = np.arange(len(slots)), np.empty(self._room, np.int64)
+        places, there = np.arange(len(slots)), np.zeros(self._room, np.bool_)
+        there[slots] = True
+        if np.count_nonzero(there) == len(slots):
+            return places
+        first = np.empty(self._room, np.int64)
         first[slots[::-1]] = places[::-1]  # of places with one slot the last one written stays
         return np.flatnonzero(first[slots] == places)
 
@@ -263,13 +267,15 @@ class StateTable:
     def _schedule(self, ends: NDArray[np.int64], slots: Slots, known: NDArray[np.bool_]) -> None:
         """Note when rows end that are about to be written; of known ones, if they ended otherwise."""
         news = ends != FOREVER
+        if known.any() and news.any():
+            old = np.flatnonzero(known)
+            news[old] &= self._store.ends(slots.take(old)) != ends.take(old)
         if not news.any():
             return
-        if known.any():
-            news[known] &= self._store.ends(slots[known]) != ends[known]
-        if not news.any():
-            return
-        self._calendar.append(_sorted(ends[news], slots[news]))
+        if not news.all():
+            now = np.flatnonzero(news)
+            ends, slots = ends.take(now), slots.take(now)
+        self._calendar.append(_sorted(ends, slots))
         if len(self._calendar) > _MOST_RUNS:
             self._join_runs()
 
@@ -291,7 +297,7 @@ class StateTable:
 
 def _sorted(ends: NDArray[np.int64], slots: Slots) -> tuple[NDArray[np.int64], Slots]:
     order = ordered(ends)
-    return ends[order], slots[order]
+    return ends.take(order), slots.take(order)
 
 
 def _joined(frames: Sequence[pl.DataFrame], like: pl.DataFrame) -> pl.DataFrame:
