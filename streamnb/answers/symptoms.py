@@ -28,25 +28,26 @@ def _ahead_of_time(traces: Sequence[Trace]) -> Iterator[Finding]:
     """A time that has not been yet holds the watermark where all honest rows are late."""
     told: set[int] = set()
     before: dict[int, Any] = {}
-    for trace in traces:
+    last = max((number for number, trace in enumerate(traces) if _moved(trace)), default=-1)
+    for number, trace in enumerate(traces):
         for mark in trace.marks:
             new = mark.row is not None and mark.row is not before.get(mark.input)
-            if new and mark.input not in told and _beyond(mark, trace, traces):
+            # where the watermark moves again, nothing is held
+            if new and mark.input not in told and _beyond(mark, trace, traces[number + 1 :] if number >= last else ()):
                 told.add(mark.input)
                 yield _future(mark, trace)
             before[mark.input] = mark.row
 
 
-def _beyond(mark: Mark, trace: Trace, traces: Sequence[Trace]) -> bool:
-    """Tell whether a row is later than the clock was, and the rows after it are late because of it."""
+def _beyond(mark: Mark, trace: Trace, after: Sequence[Trace]) -> bool:
+    """Tell whether a row is later than the clock was, or the rows after it, if any, are late because of it."""
     assert mark.row is not None  # noqa: S101  asked of an input with rows
     at = _plain(pd.Timestamp(mark.row[mark.event_time]))
     if at > pd.Timestamp(trace.time) + _AHEAD:
         return True
-    after = [t for t in traces if t.batch_id > trace.batch_id and not t.no_data]
-    rows = sum(len(t.rows) for t in after)
-    late = sum(len(s.late) for t in after for s in t.steps[:1] if s.late is not None)
-    return rows >= _FEWEST and late > rows / 2 and not any(_moved(t) for t in after)
+    rows = sum(len(t.rows) for t in after if not t.no_data)
+    late = sum(len(s.late) for t in after for s in t.steps[:1] if s.late is not None and not t.no_data)
+    return rows >= _FEWEST and late > rows / 2
 
 
 def _moved(trace: Trace) -> bool:

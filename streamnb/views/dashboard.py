@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from streamnb.views.view import Panel, View
 
 Place = tuple[int, "Trace | None", bool, int]
-"""A position, its batch, whether the query plays (then less is drawn), and how often the reader did something."""
+"""A position, its batch, whether the query plays or runs (then less is drawn), and how often the reader acted."""
 
 SPEED = 2.0
 """Batches a second, until the reader chooses."""
-TABLE_PAUSE = 0.4
-"""Seconds between two tables while the query plays."""
+LEAP = 2
+"""More new batches than so many since the last picture: the query runs, and less is drawn until it has come to rest."""
+TABLE_PAUSE, TABLE_SHARE = 0.4, 0.03
+"""Seconds between two tables while the query plays, at least, and the share of the time that they may take."""
 PLANE = "plane"
 
 
@@ -64,9 +66,10 @@ class Dashboard:
         self._lock = threading.RLock()  # a tab may be chosen while the last one is drawn
         self._still = Still({"image/svg+xml": self._still_picture, "text/html": self._still_table})
         self._drawn: Place | None = None
+        self._seen = self.newest
         self._kept: tuple[Place, str] | None = None
         self._tabled: Trace | None = None
-        self._tabled_at = 0.0
+        self._table_from = 0.0
         self._arrange()
         self._draw(0.0)
         self._pacer = Pacer(query.name, self._draw, self._rest, self._ready)
@@ -191,12 +194,13 @@ class Dashboard:
 
     def _place(self) -> Place:
         at = self.at
-        return at, self.query.trace[at] if at >= 0 else None, self.query.playing, self._gestures
+        moving = self.query.playing or self.newest - self._seen > LEAP
+        return at, self.query.trace[at] if at >= 0 else None, moving, self._gestures
 
     def _draw(self, since: float) -> bool:
         """Draw the batch the cursor is at; return whether anything is new since the last time."""
         with self._guarded(), self._lock:
-            place = self._place()
+            place, self._seen = self._place(), self.newest
             is_new = place != self._drawn
             if is_new:
                 self.panel.draw(place[0], since, playing=place[2])
@@ -212,9 +216,11 @@ class Dashboard:
         at, trace, playing, _ = place
         if not self._has_table or self._tabled is trace:
             return
-        if not playing or time.monotonic() - self._tabled_at >= TABLE_PAUSE:
+        if not playing or time.monotonic() >= self._table_from:
+            used = time.thread_time()
             self._show_table(at)
-            self._tabled, self._tabled_at = trace, time.monotonic()
+            pause = max(TABLE_PAUSE, (time.thread_time() - used) / TABLE_SHARE)
+            self._tabled, self._table_from = trace, time.monotonic() + pause
 
     def _show_table(self, at: int) -> None:
         if at < 0:
@@ -251,7 +257,7 @@ class Dashboard:
         with self._guarded(), self._lock:
             place = self._place()
             self.panel.draw(place[0], time.monotonic(), playing=False)
-            self._tabled_at = 0.0
+            self._table_from = 0.0
             self._draw_table(place)
         self._refresh_still()
 

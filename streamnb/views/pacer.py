@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 FRAME = 0.1
 """Seconds from one frame to the next: 10 frames a second at most."""
-DEAR, SHARE = 0.05, 0.1
-"""A frame of more processor seconds than the first may have this share of the time: a pause follows it."""
+SHARE, BUSY = 0.08, 0.2
+"""Frames have the first share of the processor's time while the process is busy with other things, that is for more
+than the second share of the time that goes by."""
 CALM = 1.0
 """Seconds without a change after which the picture has come to rest."""
 AGAIN = 0.02
@@ -66,9 +67,21 @@ class Pacer:
         if not self._stopped.is_set():
             if self._draw(since):
                 self._calm_at = time.monotonic() + CALM
-            self._stopped.wait(started + pause(time.thread_time() - used) - time.monotonic())
+            self._pause(started, time.thread_time() - used)
+
+    def _pause(self, started: float, used: float) -> None:
+        """Wait for the next frame: not before its time, and while others need the processor not before its share."""
+        rested, before = time.monotonic(), time.process_time()
+        self._stopped.wait(max(started + FRAME - rested, FRAME / 2))
+        while not self._stopped.is_set():
+            if may_go_on(used, time.process_time() - before, time.monotonic() - rested):
+                return
+            self._stopped.wait(FRAME / 2)
 
 
-def pause(used: float) -> float:
-    """Return the seconds from the start of a frame to that of the next, if it took so much processor time."""
-    return max(FRAME, used / SHARE) if used > DEAR else FRAME
+def may_go_on(used: float, spent: float, seconds: float) -> bool:
+    """Tell whether a next frame is due, ``seconds`` after one that ``used`` so much of the processor.
+
+    ``spent`` is what the process has used since.
+    """
+    return spent * SHARE >= used * (1 - SHARE) or spent < BUSY * seconds

@@ -17,13 +17,14 @@ from streamnb.progress import Outline, Playable, Trace
 from streamnb.time import MILLISECOND
 from streamnb.views.cursor import Picked
 from streamnb.views.plane_axis import Axis, count_axis, spell_clock, time_axis
+from streamnb.views.plane_place import CODE, Codes, Flags, Placed, tips_of
+from streamnb.views.plane_place import FATES as WORD
 from streamnb.views.plane_rows import (
     DROPPED,
     LATE,
     UPCOMING,
     Interval,
     Numbers,
-    Placed,
     Reading,
     Scene,
     Story,
@@ -39,6 +40,9 @@ FRAME = (90, 76, 596, 464)
 
 MOST_ROWS, MOST_WHILE_PLAYING = 2_000, 400
 """Rows drawn one by one; of more, a sample is drawn and every late one, up to as many again."""
+
+MOST_AT_ONCE = 4
+"""Batches read for one picture while the query plays."""
 
 _LETTER = 8.2
 _INSET = 0.04
@@ -115,9 +119,12 @@ def plane(traces: Sequence[Trace], outline: Outline, upcoming: pl.DataFrame | No
     return lay_out(Story(outline).follow(traces), outline, upcoming, cursor)
 
 
-def plane_of(query: Playable, cursor: int, most: int = MOST_ROWS) -> PlaneLayout:
-    """Lay out the plane of a query; all pictures of it share what is read of its trace. See :func:`plane`."""
-    return lay_out(story_of(query).follow(list(query.trace)), query.outline, query.upcoming(), cursor, most)
+def plane_of(query: Playable, cursor: int, most: int = MOST_ROWS, at_once: int | None = None) -> PlaneLayout:
+    """Lay out the plane of a query; all pictures of it share what is read of its trace. See :func:`plane`.
+
+    With ``at_once``, not more than so many batches are read for it; of others their rows follow, picture by picture.
+    """
+    return lay_out(story_of(query).follow(list(query.trace), at_once), query.outline, query.upcoming(), cursor, most)
 
 
 def lay_out(
@@ -205,30 +212,35 @@ def _rows(scene: Scene, most: int) -> tuple[tuple[Mark, ...], str]:
     """Return the marks, and how many of all rows they are; late rows left out of the sample follow it."""
     placed = [rows for rows, _ in scene.placed()]
     ends = np.cumsum([len(rows.x) for rows in placed])
-    fates = [p.fates if arrived else np.full(len(p.x), UPCOMING, dtype=object) for p, arrived in scene.placed()]
-    fate = np.concatenate([np.array([], dtype=object), *fates])
+    own = [p.codes if arrived else np.full(len(p.x), CODE[UPCOMING]) for p, arrived in scene.placed()]
+    codes = np.concatenate([np.array([], dtype=np.uint8), *own])
     seen = np.concatenate([np.array([], dtype=bool), *(np.isfinite(p.x) & np.isfinite(p.y) for p in placed)])
     drawn, every = thinned(seen, most)
-    extra = np.zeros(len(fate), dtype=bool)
-    for kind in (LATE, DROPPED):
-        kept, _ = thinned(seen & (fate == kind), most)
+    extra = np.zeros(len(codes), dtype=bool)
+    for code in (CODE[LATE], CODE[DROPPED]):
+        kept, _ = thinned(seen & (codes == code), most)
         extra |= kept & ~drawn
     sample: list[Mark] = []
     besides: list[Mark] = []
     names = [*(r.batch_id for r in scene.shown), *(None for _ in placed[len(scene.shown) :])]
-    for rows, own, end, name in zip(placed, fates, ends.tolist(), names, strict=True):
-        which = np.flatnonzero((drawn | extra)[end - len(own) : end])
-        for mark, is_extra in zip(_marks(rows, own, which, name), extra[end - len(own) + which], strict=True):
+    told = [np.flatnonzero((drawn | extra)[end - len(of_it) : end]) for of_it, end in zip(own, ends, strict=True)]
+    shown = [n for n, which in enumerate(told) if len(which)]
+    tips = tips_of([(placed[n], told[n]) for n in shown])
+    for n, words in zip(shown, tips, strict=True):
+        marks = _marks(placed[n], own[n][told[n]], told[n], words, names[n])
+        for mark, is_extra in zip(marks, extra[ends[n] - len(own[n]) + told[n]], strict=True):
             (besides if is_extra else sample).append(mark)
+    return (*sample, *besides), _sampled(scene, codes, seen, drawn | extra) if every > 1 or scene.left_out else ""
+
+
+def _sampled(scene: Scene, codes: Codes, seen: Flags, drawn: Flags) -> str:
     gone = [reading.left_out for reading in scene.in_sight]
-    left_out = sum(g.rows for g in gone)
-    known = {LATE: sum(g.late for g in gone), DROPPED: sum(g.dropped for g in gone)}
+    left_out = {LATE: sum(g.late for g in gone), DROPPED: sum(g.dropped for g in gone)}
     every_of = {
-        kind: _one_in(int((seen & (fate == kind)).sum()) + more, int(((drawn | extra) & (fate == kind)).sum()))
-        for kind, more in known.items()
+        fate: _one_in(int((seen & (codes == CODE[fate])).sum()) + more, int((drawn & (codes == CODE[fate])).sum()))
+        for fate, more in left_out.items()
     }
-    words = sampled(len(sample) + len(besides), int(seen.sum()) + left_out, every_of) if every > 1 or left_out else ""
-    return (*sample, *besides), words
+    return sampled(int(drawn.sum()), int(seen.sum()) + scene.left_out, every_of, scene.totals.unseen)
 
 
 def _one_in(all_rows: int, drawn: int) -> int:
@@ -236,17 +248,12 @@ def _one_in(all_rows: int, drawn: int) -> int:
 
 
 def _marks(
-    rows: Placed, fates: np.ndarray[Any, Any], which: np.ndarray[Any, Any], batch_id: int | None
+    rows: Placed, codes: Codes, which: np.ndarray[Any, Any], tips: Sequence[str], batch_id: int | None
 ) -> Iterable[Mark]:
+    told = zip(which.tolist(), rows.x[which].tolist(), rows.y[which].tolist(), WORD[codes].tolist(), tips, strict=True)
     return [
-        Mark(
-            float(rows.x[i]),
-            float(rows.y[i]),
-            fates[i],
-            f"{FATES[fates[i]]}\n{tip}",
-            None if batch_id is None else (batch_id, int(i)),
-        )
-        for i, tip in zip(which, rows.tips(which), strict=True)
+        Mark(x, y, fate, f"{FATES[fate]}\n{tip}", None if batch_id is None else (batch_id, i))
+        for i, x, y, fate, tip in told
     ]
 
 

@@ -36,6 +36,7 @@ from streamnb.views.cursor import Picked
 from streamnb.views.plane import (
     FRAME,
     HEIGHT,
+    MOST_AT_ONCE,
     MOST_ROWS,
     MOST_WHILE_PLAYING,
     WIDTH,
@@ -89,7 +90,8 @@ class Plane:
 
         While it is ``playing`` fewer rows are drawn one by one, so that the picture keeps up.
         """
-        layout = plane_of(self._query, cursor, MOST_WHILE_PLAYING if playing else MOST_ROWS)
+        how_much = (MOST_WHILE_PLAYING, MOST_AT_ONCE) if playing else (MOST_ROWS, None)
+        layout = plane_of(self._query, cursor, *how_much)
         _set(self._renderers[COUNTED].glyph, line_width=1 if len(layout.rows) <= _RIMMED else 0)
         self._rows = [mark.row for mark in layout.rows]
         _frame(self.figure, layout.x, layout.y)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from streamnb.views.cursor import cursor_of
 from streamnb.views.live import Live
+from streamnb.views.plane import MOST_AT_ONCE
 from streamnb.views.plane_figure import Plane
 from streamnb.views.plane_rows import story_of
 from streamnb.views.plane_svg import svg
@@ -32,11 +33,15 @@ class PlanePanel(Panel):
     def draw(self, at: int, since: float, *, playing: bool) -> None:
         with self.live.lock:
             spoken = self.plane.refresh(at, playing=playing)
-            shown = story_of(self.query).follow(list(self.query.trace))[: at + 1] if self.cursor.picked else []
-            self.plane.pick(self.cursor.picked, shown)
+            self._ring(at, MOST_AT_ONCE if playing else None)
             self.live.flush(since)
             if not playing:
                 self.live.caption = spoken
+
+    def _ring(self, at: int, at_once: int | None) -> None:
+        picked = self.cursor.picked
+        shown = story_of(self.query).follow(list(self.query.trace), at_once)[: at + 1] if picked else []
+        self.plane.pick(picked, shown)
 
     def svg(self, at: int) -> str:
         with self.live.lock:

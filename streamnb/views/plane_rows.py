@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import math
 import threading
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from streamnb.progress import Outline, Playable, StepTrace, Trace
-from streamnb.time import MILLISECOND, Window, instant
-from streamnb.views.plane_sample import MOST_KEPT, NOTHING_LEFT_OUT, LeftOut, sample
-from streamnb.views.plane_tips import NESTED, tips
+from streamnb.progress import Outline, Playable, Trace
+from streamnb.time import MILLISECOND, instant
+from streamnb.views.plane_place import (
+    ASIDE,
+    CODE,
+    COUNTED,
+    DROPPED,
+    LATE,
+    UPCOMING,
+    Numbers,
+    Placed,
+    Totals,
+    instants,
+    judge,
+    last_start,
+    pass_by,
+    place,
+    place_upcoming,
+    shared,
+    standing,
+    zone_of,
+)
+from streamnb.views.plane_sample import MOST_KEPT, NOTHING_LEFT_OUT, LeftOut
+from streamnb.views.plane_tips import tips
 
-Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
-Words = np.ndarray[tuple[int], np.dtype[np.object_]]
+__all__ = [
+    "ASIDE", "BOUNDS", "COUNTED", "DROPPED", "LATE", "UPCOMING", "Interval", "Numbers", "Placed", "Reading", "Scene",
+    "Story", "Totals", "instants", "intervals", "judge", "last_start", "shared", "short", "standing", "story_of",
+    "zone_of",
+]  # fmt: skip
 
-COUNTED, LATE, DROPPED, ASIDE, UPCOMING = "counted", "late", "dropped", "aside", "upcoming"
-_NONE = np.array([], dtype=np.int64)
 BOUNDS = ["window_start", "window_end"]
 _AT = "__at"
 _KEPT, _SHED = 120, 30
@@ -31,61 +52,13 @@ _KEPT, _SHED = 120, 30
 
 @dataclass(frozen=True)
 class Interval:
-    """One window with what it holds: the result in short, and in full."""
+    """One window with what it holds: the result in short, and in full; and when it was last written, where told."""
 
     start: float
     end: float
     text: str
     tip: str
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Rows from the first batch to this one."""
-
-    rows: int = 0
-    counted: int = 0
-    late: int = 0
-    dropped: int = 0
-    missing: int = 0
-
-    def plus(self, fates: Words, missing: int) -> Totals:
-        """Return the totals with one more batch."""
-        late, dropped = (int(np.count_nonzero(fates == fate)) for fate in (LATE, DROPPED))
-        counted = int(np.count_nonzero(fates == COUNTED)) + late
-        return Totals(
-            self.rows + len(fates), self.counted + counted, self.late + late, self.dropped + dropped,
-            self.missing + missing,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """Rows with their place (milliseconds; NaN has none) and their fate, in order of arrival."""
-
-    rows: pl.DataFrame
-    x: Numbers
-    y: Numbers
-    fates: Words
-    _tips: dict[bytes, list[str]] = field(default_factory=dict)
-
-    def of(self, which: np.ndarray[Any, Any]) -> Placed:
-        """Return only some of the rows."""
-        return (
-            self
-            if len(which) == len(self.x)
-            else Placed(self.rows[which], self.x[which], self.y[which], self.fates[which])
-        )
-
-    def tips(self, which: np.ndarray[Any, Any]) -> list[str]:
-        """Return every column of the chosen rows as lines of words; kept, since a picture asks again at every step."""
-        key = which.tobytes()
-        told = self._tips.get(key)
-        if told is None:
-            told = tips(self.rows[which])
-            self._tips.clear()
-            self._tips[key] = told
-        return told
+    written: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,39 +94,54 @@ class Story:
         self._held: pl.DataFrame | None = None
         self._full = self._kept = 0  # from which reading on rows are kept, and how many
 
-    def follow(self, traces: Sequence[Trace]) -> list[Reading]:
-        """Return one reading a batch; a trace that was rewound is read anew from its first batch."""
+    def follow(self, traces: Sequence[Trace], most: int | None = None) -> list[Reading]:
+        """Return one reading a batch; a trace that was rewound is read anew from its first batch.
+
+        With ``most``, not more than so many batches are read now. Of those that wait the rows are left out.
+        """
         with self._lock:
             known = len(self._serials)
             if len(traces) < known or (known and traces[known - 1].serial != self._serials[-1]):
                 self._forget()
-            for trace in traces[len(self._serials) :]:
+            for trace in _taken(traces[len(self._serials) :], most):
                 self._read(trace)
-            return list(self._readings)
+            return [*self._readings, *self._passed(traces[len(self._serials) :])]
 
     def _read(self, trace: Trace) -> None:
-        totals = self._readings[-1].totals if self._readings else Totals()
-        placed, time = place(trace, self.outline), instant(trace.time) / MILLISECOND
-        final, open_ = self._results(trace, time)
-        missing = int(np.isnan(placed.x).sum()) if self.outline.event_time else 0
-        kept, left_out = sample(placed.fates, LATE, DROPPED)
-        self._readings.append(
-            Reading(
-                trace.batch_id, time, standing(trace.watermark), standing(trace.watermark_after),
-                placed.of(kept), final, open_, totals.plus(placed.fates, missing), left_out,
-            )
-        )  # fmt: skip
         self._serials.append(trace.serial)
-        self._kept += len(kept)
+        if trace.summarised:
+            self._readings += self._passed([trace])
+            self._close(trace)
+        else:
+            placed, left_out, totals = place(trace, self.outline, self._totals())
+            final, open_ = self._results(trace, instant(trace.time) / MILLISECOND)
+            self._readings.append(_reading(trace, placed, left_out, totals, final=final, open=open_))
+        self._kept += len(self._readings[-1].placed.x)
         self._let_go()
+
+    def _totals(self) -> Totals:
+        return self._readings[-1].totals if self._readings else Totals()
+
+    def _passed(self, traces: Sequence[Trace]) -> list[Reading]:
+        """Return readings of batches that wait."""
+        found, totals = list[Reading](), self._totals()
+        for trace in traces:
+            placed, left_out, totals = pass_by(trace, self.outline, totals)
+            found.append(_reading(trace, placed, left_out, totals))
+        return found
+
+    def _close(self, trace: Trace) -> None:
+        """Drop windows that the watermark of a batch has closed, where the batch does not tell what it removed."""
+        by = standing(trace.watermark)
+        if self._held is not None and len(self._held) and by is not None and self.outline.output_mode != "complete":
+            self._held = self._held.filter(pl.Series(instants(self._held, BOUNDS[1]) > by))
 
     def _let_go(self) -> None:
         """Keep the rows of the newest batches only, so that an hour of play takes no more than a minute of it."""
         while self._kept > MOST_KEPT and self._full < len(self._readings) - 1:
             old = self._readings[self._full]
-            self._readings[self._full] = replace(
-                old, placed=old.placed.of(_NONE), left_out=old.left_out.all_of(old.placed.fates, LATE, DROPPED)
-            )
+            left_out = old.left_out.all_of(old.placed.codes, CODE[LATE], CODE[DROPPED])
+            self._readings[self._full] = replace(old, placed=old.placed.nothing(), left_out=left_out)
             self._kept -= len(old.placed.x)
             self._full += 1
 
@@ -164,7 +152,7 @@ class Story:
         if changed is not None and step is not None:
             gone = self._turn(changed.with_columns(pl.lit(time).alias(_AT)), step.removed())
             if self.outline.output_mode == "update":
-                final = [(_last_written(gone, i), i) for i in intervals(gone, self.outline)]
+                final = [(i.written, i) for i in intervals(gone, self.outline)]
         held = self._held
         if self.outline.output_mode == "append" and _windowed(trace.emitted):
             final = [(time, interval) for interval in intervals(trace.emitted, self.outline)]
@@ -180,6 +168,24 @@ class Story:
         return held.join(out, on=keys, how="semi", nulls_equal=True, maintain_order="left")
 
 
+def _taken(waiting: Sequence[Trace], most: int | None) -> Sequence[Trace]:
+    """Return the batches to read now: those whose rows are gone cost nothing."""
+    if most is None:
+        return waiting
+    whole = [n for n, trace in enumerate(waiting) if not trace.summarised]
+    return waiting[: whole[most]] if len(whole) > most else waiting
+
+
+def _reading(
+    trace: Trace, placed: Placed, left_out: LeftOut, totals: Totals, *,
+    final: tuple[tuple[float, Interval], ...] = (), open: tuple[Interval, ...] = (),
+) -> Reading:  # fmt: skip
+    return Reading(
+        trace.batch_id, instant(trace.time) / MILLISECOND, standing(trace.watermark), standing(trace.watermark_after),
+        placed, final, open, totals, left_out,
+    )  # fmt: skip
+
+
 _stories: weakref.WeakKeyDictionary[Playable, Story] = weakref.WeakKeyDictionary()
 
 
@@ -192,113 +198,6 @@ def _windowed(rows: pl.DataFrame) -> bool:
     return set(BOUNDS) <= set(rows.columns)
 
 
-def _last_written(gone: pl.DataFrame, interval: Interval) -> float:
-    of_it = gone.filter(pl.Series(instants(gone, BOUNDS[0]) == interval.start))
-    return float(of_it.get_column(_AT).max())  # type: ignore[arg-type]
-
-
-def standing(watermark: dt.datetime | None) -> float | None:
-    """Return a watermark in milliseconds; the one that every query starts with, 1970, is none yet."""
-    at = instant(watermark) if watermark is not None else 0
-    return at / MILLISECOND if at > 0 else None
-
-
-def instants(rows: pl.DataFrame, column: str | None, default: float = np.nan) -> Numbers:
-    """Return a time column in milliseconds since 1970 UTC, with ``default`` where there is none."""
-    if column is None or column not in rows.columns or not isinstance(rows.schema[column], pl.Datetime | pl.Date):
-        return np.full(rows.height, default)
-    moments = rows.get_column(column).to_numpy().astype("datetime64[us]")
-    return np.where(np.isnat(moments), default, moments.astype(np.int64) / MILLISECOND)
-
-
-def zone_of(column: str | None, frames: Sequence[pl.DataFrame]) -> str | None:
-    """Return the time zone of a column, from the first frame that has it."""
-    dtype = next((f.schema[column] for f in frames if column in f.columns), None) if column else None
-    return dtype.time_zone if isinstance(dtype, pl.Datetime) else None
-
-
-def place(trace: Trace, outline: Outline) -> Placed:
-    """Place the rows of a batch, by the time they arrived where that is known, else by the batch's."""
-    rows = trace.rows
-    x = instants(rows, outline.event_time)
-    y = instants(rows, outline.arrival, instant(trace.time) / MILLISECOND)
-    order = np.argsort(y, kind="stable")
-    return Placed(rows[order], x[order], y[order], _fates(trace, outline, x)[order])
-
-
-def place_upcoming(rows: pl.DataFrame | None, outline: Outline) -> Placed:
-    """Place rows that are not read yet; those without a time of arrival have no place."""
-    rows = pl.DataFrame() if rows is None else rows
-    x, y = instants(rows, outline.event_time), instants(rows, outline.arrival)
-    order = np.argsort(y, kind="stable")
-    fates = np.full(rows.height, UPCOMING, dtype=object)
-    return Placed(rows[order], x[order], y[order], fates)
-
-
-def _fates(trace: Trace, outline: Outline, x: Numbers) -> Words:
-    fates = np.full(len(x), COUNTED, dtype=object)
-    by = judge(trace)
-    if by is not None:
-        fates[x <= by] = LATE
-    fates[_set_aside(trace)] = ASIDE
-    for step in trace.steps:
-        fates[_dropped(trace.rows, step, outline)] = DROPPED
-    return fates
-
-
-def judge(trace: Trace) -> float | None:
-    """Return the watermark that rows were judged by: the one the batch before ran with."""
-    told = [step.late_watermark for step in trace.steps if step.late_watermark]
-    return min(told) / MILLISECOND if told else standing(trace.watermark)
-
-
-def _dropped(rows: pl.DataFrame, step: StepTrace, outline: Outline) -> np.ndarray[Any, Any]:
-    """Say which rows came too late for the last of their windows: equal rows of one batch share their fate."""
-    nothing = np.zeros(rows.height, dtype=bool)
-    if step.late is None or step.late.is_empty() or outline.event_time not in step.late.columns:
-        return nothing
-    on = shared(rows, step.late)
-    if outline.event_time not in on:
-        return nothing
-    end = pl.col("window_end").max() if "window_end" in step.late.columns else pl.lit(None)
-    told = step.late.group_by(on).agg(end.alias("__end"), pl.lit(True).alias("__late"))
-    found = rows.select(on).join(told, on=on, how="left", nulls_equal=True, maintain_order="left")
-    late = found.get_column("__late").fill_null(False).to_numpy()
-    return late & ~(instants(found, "__end", np.inf) < _last_end(found, outline))
-
-
-def _last_end(rows: pl.DataFrame, outline: Outline) -> Numbers:
-    if outline.window is None:
-        return np.full(rows.height, -np.inf)
-    return last_start(instants(rows, outline.event_time), outline.window) + outline.window.size / MILLISECOND
-
-
-def last_start(x: Numbers, window: Window) -> Numbers:
-    """Return the start of the last window that holds each instant."""
-    start, slide = window.start / MILLISECOND, window.slide / MILLISECOND
-    return start + np.floor((x - start) / slide) * slide
-
-
-def _set_aside(trace: Trace) -> np.ndarray[Any, Any]:
-    """Say which rows a filter took out on their way to the one stateful operator; none, where that cannot be told."""
-    nothing = np.zeros(trace.rows.height, dtype=bool)
-    if len(trace.steps) != 1 or trace.steps[0].rows.height >= trace.rows.height:
-        return nothing
-    reached = trace.steps[0].rows
-    on = shared(trace.rows, reached)
-    if not on:
-        return nothing
-    told = reached.select(on).unique().with_columns(pl.lit(True).alias("__reached"))
-    found = trace.rows.select(on).join(told, on=on, how="left", nulls_equal=True, maintain_order="left")
-    arrived = found.get_column("__reached").fill_null(False).to_numpy()
-    return ~arrived if arrived.sum() == reached.height else nothing
-
-
-def shared(left: pl.DataFrame, right: pl.DataFrame) -> list[str]:
-    """Return the columns of one type in both, of a kind that can be compared."""
-    return [c for c, kind in left.schema.items() if right.schema.get(c) == kind and not isinstance(kind, NESTED)]
-
-
 def intervals(rows: pl.DataFrame, outline: Outline, *, explained: bool = True) -> list[Interval]:
     """Return what each window holds, in order of time; where there are other keys, their number."""
     if rows.is_empty():
@@ -307,11 +206,14 @@ def intervals(rows: pl.DataFrame, outline: Outline, *, explained: bool = True) -
     starts, ends = (instants(rows, bound) for bound in BOUNDS)
     edges = np.flatnonzero((np.diff(starts, prepend=np.nan) != 0) | (np.diff(ends, prepend=np.nan) != 0)).tolist()
     column = _value_column(rows, outline)
+    spans = list(pairwise([*edges, rows.height]))
+    told = _told(rows, spans) if explained else [""] * len(spans)
+    written = rows.get_column(_AT).to_numpy() if _AT in rows.columns else np.full(rows.height, np.nan)
     found = []
-    for first, last in pairwise([*edges, rows.height]):
+    for (first, last), tip in zip(spans, told, strict=True):
         text = _keys(last - first) if outline.keys or last - first > 1 else _result(rows, first, column)
-        tip = _told(rows[first:last]) if explained else ""
-        found.append(Interval(float(starts[first]), float(ends[first]), text, tip))
+        at = float(written[first:last].max())
+        found.append(Interval(float(starts[first]), float(ends[first]), text, tip, at))
     return found
 
 
@@ -328,9 +230,14 @@ def _value_column(rows: pl.DataFrame, outline: Outline) -> str | None:
     return next((c for c in outline.values if c in rest), rest[-1] if rest else None)
 
 
-def _told(rows: pl.DataFrame) -> str:
-    more = f"\n\nand {rows.height - 3} more" if rows.height > 3 else ""
-    return "\n\n".join(tips(rows.drop(_AT, strict=False).head(3))) + more
+def _told(rows: pl.DataFrame, spans: Sequence[tuple[int, int]]) -> list[str]:
+    """Return the first three rows of every span in full."""
+    shown = [range(first, min(last, first + 3)) for first, last in spans]
+    words = iter(tips(rows.drop(_AT, strict=False)[[i for some in shown for i in some]]))
+    return [
+        "\n\n".join(islice(words, len(some))) + (f"\n\nand {last - first - 3} more" if last - first > 3 else "")
+        for some, (first, last) in zip(shown, spans, strict=True)
+    ]
 
 
 def short(value: Any) -> str:
@@ -354,17 +261,23 @@ class Scene:
         self, readings: Sequence[Reading], outline: Outline, upcoming: pl.DataFrame | None, cursor: int
     ) -> None:
         self.outline, self.every, self.endless = outline, readings, upcoming is None
-        first = _first_in_sight(cursor) if self.endless else 0
+        begin = _first_in_sight(cursor) if self.endless else 0
         self.number = cursor + 1
-        self.shown = readings[first : self.number]
+        self.shown = readings[begin : self.number]
         self.ahead = readings[self.number : self.number + _KEPT if self.endless else None]
         self.waiting = place_upcoming(upcoming, outline)
         self.done = not self.ahead and not self.waiting.rows.height and not self.endless
         self.last = self.shown[-1] if self.shown else None
         self.totals = self.last.totals if self.last else Totals()
-        frames = [*(r.placed.rows for r in readings[:1]), self.waiting.rows]
+        first = next((r.placed.rows for r in readings if r.placed.rows.columns), pl.DataFrame())
+        frames = [first, self.waiting.rows]
         self.x_zone = zone_of(outline.event_time, frames)
         self.y_zone = zone_of(outline.arrival, frames) if outline.arrival else self.x_zone
+
+    @property
+    def left_out(self) -> int:
+        """Return how many rows of the batches in sight no picture knows."""
+        return sum(reading.left_out.rows for reading in self.in_sight)
 
     @property
     def closes(self) -> bool:

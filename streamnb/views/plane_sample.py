@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-MOST_OF_A_BATCH = 4_000
+MOST_OF_A_BATCH = 2_000
 """Rows of one batch that a picture keeps, and as many late and as many dropped ones besides."""
 
-MOST_KEPT = 200_000
+MOST_KEPT = 100_000
 """Rows that the pictures of a query keep in all; of older batches they know the numbers only."""
 
 Flags = np.ndarray[Any, Any]
+Places = np.ndarray[tuple[int], np.dtype[np.int64]]
+Codes = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,9 @@ class LeftOut:
     late: int = 0
     dropped: int = 0
 
-    def all_of(self, fates: Flags, late: str, dropped: str) -> LeftOut:
+    def all_of(self, codes: Codes, late: int, dropped: int) -> LeftOut:
         """Return the same with rows that are let go of too."""
-        counts = (len(fates), int((fates == late).sum()), int((fates == dropped).sum()))
+        counts = (len(codes), int((codes == late).sum()), int((codes == dropped).sum()))
         return LeftOut(self.rows + counts[0], self.late + counts[1], self.dropped + counts[2])
 
 
@@ -45,12 +47,17 @@ def thinned(which: Flags, most: int) -> tuple[Flags, int]:
     return which & ((np.cumsum(which) - 1) % step == 0), step
 
 
-def sample(fates: Flags, late: str, dropped: str) -> tuple[Flags, LeftOut]:
+def sample(codes: Codes, late: int, dropped: int) -> tuple[Places, LeftOut]:
     """Return the places of the rows to keep, and how many are left out."""
-    if len(fates) <= MOST_OF_A_BATCH:
-        return np.arange(len(fates)), NOTHING_LEFT_OUT
-    kept, _ = thinned(np.ones(len(fates), dtype=bool), MOST_OF_A_BATCH)
-    for fate in (late, dropped):
-        kept |= thinned(fates == fate, MOST_OF_A_BATCH)[0]
-    gone = fates[~kept]
-    return np.flatnonzero(kept), LeftOut(len(gone), int((gone == late).sum()), int((gone == dropped).sum()))
+    count = len(codes)
+    if count <= MOST_OF_A_BATCH:
+        return np.arange(count), NOTHING_LEFT_OUT
+    told = [np.flatnonzero(codes == code) for code in (late, dropped)]
+    kept = [np.arange(0, count, every(count, MOST_OF_A_BATCH)), *(_some(places) for places in told)]
+    places = np.unique(np.concatenate(kept))
+    left = [len(rows) - int((codes[places] == code).sum()) for rows, code in zip(told, (late, dropped), strict=True)]
+    return places, LeftOut(count - len(places), *left)
+
+
+def _some(places: Places) -> Places:
+    return places[:: every(len(places), MOST_OF_A_BATCH)]

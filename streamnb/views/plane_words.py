@@ -10,6 +10,7 @@ import numpy as np
 from streamnb.progress import Outline
 from streamnb.time import MILLISECOND, spell
 from streamnb.views.plane_axis import Axis, spell_clock
+from streamnb.views.plane_place import CODE
 from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING, Reading, Scene, Totals, last_start
 
 FATES = {
@@ -61,14 +62,17 @@ def key(scene: Scene) -> tuple[tuple[str, str], ...]:
         marks.append((LATE, f"late, still {counted}"))
     if scene.closes:
         marks.append((DROPPED, FATES[DROPPED]))
-    if any((reading.placed.fates == ASIDE).any() for reading in scene.every):
+    if any((reading.placed.codes == CODE[ASIDE]).any() for reading in scene.every):
         marks.append((ASIDE, FATES[ASIDE]))
     return (*marks, (UPCOMING, FATES[UPCOMING]))
 
 
-def sampled(drawn: int, rows: int, every: Mapping[str, int]) -> str:
-    """Return how many rows are drawn, and that of how many late and dropped ones one is."""
-    late = "every late one kept"
+def sampled(drawn: int, rows: int, every: Mapping[str, int], unseen: int = 0) -> str:
+    """Return how many rows are drawn, and that of how many late and dropped ones one is.
+
+    Of ``unseen`` ones it is not known which came late and were counted all the same.
+    """
+    late = "every dropped one kept" if unseen else "every late one kept"
     if every[LATE] > 1:
         late = f"1 late one in {every[LATE]:,}, every dropped one kept"
     if every[DROPPED] > 1:
@@ -119,14 +123,15 @@ def _counts(totals: Totals, outline: Outline) -> str:
     read = f"{_number(totals.rows, 'row')} read"
     if outline.delay is None:
         return f"{read}."
-    late = f"{totals.late:,} of them behind the watermark" if totals.late else ""
+    least = "at least " if totals.unseen else ""
+    late = f"{least}{totals.late:,} of them behind the watermark" if totals.late else ""
     if not outline.values:
         return f"{read}{late and ', '}{late}, {totals.dropped:,} dropped."
     return f"{read}: {totals.counted:,} counted{late and f' ({late})'}, {totals.dropped:,} dropped."
 
 
 def _drops(scene: Scene, last: Reading, x: Axis, y: Axis) -> list[str]:
-    which = np.flatnonzero((last.placed.fates == DROPPED) & np.isfinite(last.placed.x))
+    which = np.flatnonzero((last.placed.codes == CODE[DROPPED]) & np.isfinite(last.placed.x))
     more = [f"{len(which) - 3:,} more dropped in this batch."] if len(which) > 3 else []
     return [f"{_name(last, i)} dropped: {_why(scene, last, i, x, y)}." for i in which[:3].tolist()] + more
 

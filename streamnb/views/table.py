@@ -23,6 +23,7 @@ DECIMALS = 3
 LONGEST = 80
 
 _HERE = Path(__file__).parent
+_PLACE = "__place"
 
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Places = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -81,12 +82,16 @@ def _places(before: pd.DataFrame, now: pd.DataFrame, key: list[str]) -> Places:
     if not key:
         place = np.arange(len(now))
         return np.where(place < len(before), place, -1)
-    where = {k: at for at, k in enumerate(_keys(before, key))}
-    return np.array([where.get(k, -1) for k in _keys(now, key)], dtype=np.int64)
+    try:
+        last = before[key].assign(**{_PLACE: np.arange(len(before))}).drop_duplicates(key, keep="last")
+        return now[key].merge(last, on=key, how="left")[_PLACE].fillna(-1).to_numpy(dtype=np.int64)
+    except (TypeError, ValueError):  # lists and the like, or columns of two types
+        where = {k: at for at, k in enumerate(_keys(before, key))}
+        return np.array([where.get(k, -1) for k in _keys(now, key)], dtype=np.int64)
 
 
-def _keys(frame: pd.DataFrame, key: list[str]) -> Iterator[tuple[Any, ...]]:
-    return zip(*(frame[name].tolist() for name in key), strict=True)
+def _keys(frame: pd.DataFrame, key: list[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(map(str, frame[name].tolist()) for name in key), strict=True)
 
 
 def _differs(earlier: pd.Series[Any], now: pd.Series[Any], places: Places) -> Flags:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from streamnb.views.pacer import FRAME, SHARE, pause
+from streamnb.views.pacer import BUSY, SHARE, may_go_on
 
 
-@pytest.mark.parametrize("used", [0.0, 0.01, 0.05])
-def test_light_frames_come_ten_times_a_second(used):
-    assert pause(used) == FRAME
+@pytest.mark.parametrize("used", [0.005, 0.05, 1.0])
+@pytest.mark.parametrize("load", [1.0, 0.4])
+def test_frames_have_their_share_of_a_busy_process_and_no_more(used, load):
+    enough = used * (1 / SHARE - 1)
+    assert used / (used + enough) == pytest.approx(SHARE)
+    assert not may_go_on(used, 0.99 * enough, 0.99 * enough / load)
+    assert may_go_on(used, 1.01 * enough, 1.01 * enough / load)
 
 
-@pytest.mark.parametrize("used", [0.06, 0.25, 1.0])
-def test_heavy_frames_have_their_share_of_the_time_and_no_more(used):
-    assert used / pause(used) == pytest.approx(SHARE)
+def test_a_process_that_mostly_waits_is_drawn_as_it_changes():
+    assert may_go_on(1.0, 0.0, 0.1)
+    assert may_go_on(1.0, 0.9 * BUSY, 1.0)
+    assert not may_go_on(1.0, 1.1 * BUSY, 1.0)
