@@ -118,7 +118,7 @@ def _line(layout: PlaneLayout, frame: Frame, by: float) -> list[Shape]:
     return [
         line(inside, "watermark", 2, "5 4"),
         line([(x, frame.bottom), (x, y)], "watermark", 1.4, "5 4"),
-        rect(x - 5, frame.bottom - 64, 10, 26, "ground", line="watermark", stroke=1.6, r=5, drag="delay",
+        rect(x - 5, frame.bottom - 64, 10, 26, "ground", line="watermark", stroke=1.6, r=5, drag="delay", id="grip",
              tip=f"pull: the watermark would stand at {at}"),
         text(x, frame.bottom - 47, "↔", "watermark_text", 12, anchor="middle", drag="delay"),
     ]  # fmt: skip

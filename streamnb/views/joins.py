@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 
 from streamnb.ops.join import Join
+from streamnb.ops.join_step import JoinStep
+from streamnb.plan import Opening
 from streamnb.progress import Playable, Trace
 from streamnb.views.chart import Frame, across, of_time
 from streamnb.views.late_rows import name_of
@@ -20,6 +22,10 @@ from streamnb.views.state import nothing
 from streamnb.views.view import View
 
 MOST, MOST_BATCHES = 24, 120
+MOST_MATCHED = 400
+"""Rows of each side among which pairs are looked for."""
+AFTER = 180
+"""Milliseconds after which the watermark moves: after the rows, as in the engine."""
 _LEFT, _WIDE, _ROW = 60.0, 680.0, 15.0
 
 
@@ -140,7 +146,7 @@ def _mark(watermark: float, frame: Frame, zone: str | None) -> list[Shape]:
     words = f"watermark {spell_clock(watermark, zone, 60_000)}"
     return [
         rect(frame.left, frame.top, max(0.0, x - frame.left), frame.height, "strip"),
-        line([(x, 14), (x, frame.bottom)], "watermark", 3),
+        line([(x, 14), (x, frame.bottom)], "watermark", 3, id="watermark", wait=AFTER),
         text(x + 7, 20, words, "watermark_text", 12.5, bold=True) if x < frame.left + 480
         else text(x - 7, 20, words, "watermark_text", 12.5, bold=True, anchor="end"),
     ]  # fmt: skip
@@ -154,8 +160,10 @@ def _bar(row: Buffered, frame: Frame, place: tuple[float, float], zone: str | No
     looks: dict[str, Any] = (
         {"fill": role, "alpha": 0.25} if row.fate == "kept" else {"line": "muted", "stroke": 0.8, "hatch": "muted"}
     )
-    shapes = [rect(x, y - 4, max(end - x, 2), 8, tip=tip, r=2, **looks)]
-    shapes.append(dot(x, y, 4.5, role, "ground", tip=tip) if row.side == "left" else diamond(x, y, 6, role, tip=tip))
+    own = f"{row.side} {row.time:.0f} {' '.join(map(str, row.key))}"
+    shapes = [rect(x, y - 4, max(end - x, 2), 8, tip=tip, r=2, id=f"bar {own}", **looks)]
+    mark = {"tip": tip, "id": own, "drop": 24}
+    shapes.append(dot(x, y, 4.5, role, "ground", **mark) if row.side == "left" else diamond(x, y, 6, role, **mark))
     if row.fate == "null":
         shapes += [
             rect(end + 4, y - 7, 30, 14, None, line="dropped", stroke=1.2, r=7),
@@ -211,15 +219,71 @@ def buffers_of(node: Join, traces: Sequence[Trace], held: pl.DataFrame) -> Buffe
     """Return what a join held in some batches; ``held`` is its state after the last of them."""
     held = held.filter(pl.col("operator") == "join") if "operator" in held.columns else held.clear()
     sides = [_side(node, n) for n in (0, 1)]
-    pairs = _matches(traces, sides)
+    frames = [_rows_of(node, traces, side, held) for side in sides]
+    pairs = _pairs(node, frames[0], frames[1])
+    times = [instants(frame, side.time) for frame, side in zip(frames, sides, strict=True)]
+    keys = frames[0].select(sides[0].keys).rows() if set(sides[0].keys) <= set(frames[0].columns) else []
     rows: list[Buffered] = []
-    counts = {}
-    for n, side in enumerate(sides):
-        here = held.filter(pl.col("side") == side.name) if "side" in held.columns else held.clear()
-        counts[side.name] = here.height
-        rows += _gone(node, traces, side, {(pair.left, pair.right)[n] for pair in pairs})
-        rows += _read(here.sort(side.time) if side.time in here.columns else here, side, "kept")
-    return Buffers(tuple(rows), tuple(pairs), standing(traces[-1].watermark_after), counts, node.how)
+    for side, frame, met in zip(sides, frames, pairs.get_columns(), strict=True):
+        outer = node.how in ({"left", "full", "anti"}, {"right", "full"})[side.number]
+        gone = frame.with_row_index(_AT).filter(~pl.col(_KEPT)).tail(MOST // 2)
+        alone = ~gone[_AT].is_in(met.implode()) if outer else pl.Series([False]).new_from_index(0, gone.height)
+        told = zip(_read(gone, side, "forgotten"), alone.to_list(), strict=True)
+        rows += [replace(row, fate="null") if is_alone else row for row, is_alone in told]
+        rows += _read(frame.filter(pl.col(_KEPT)).tail(4 * MOST), side, "kept")
+    matches = tuple(Match(float(times[0][a]), float(times[1][b]), keys[a]) for a, b in pairs.tail(4 * MOST).iter_rows())
+    counts = {side.name: _held(held, side).height for side in sides}
+    return Buffers(tuple(rows), matches, standing(traces[-1].watermark_after), counts, node.how)
+
+
+_KEPT, _AT = "__kept", "__at"
+
+
+def _held(held: pl.DataFrame, side: Side) -> pl.DataFrame:
+    return held.filter(pl.col("side") == side.name) if "side" in held.columns else held.clear()
+
+
+def _rows_of(node: Join, traces: Sequence[Trace], side: Side, held: pl.DataFrame) -> pl.DataFrame:
+    """Return the newest rows that a side has let go, and those that it holds, in order of time."""
+    types = {name: node.pair_schema[name] for name in side.names.values()}
+    columns = [pl.col(name).cast(dtype, strict=False) for name, dtype in types.items()]
+    until = pl.col("expires_at").cast(pl.Datetime("us")).dt.replace_time_zone(None)
+    empty = pl.DataFrame(schema={**types, "expires_at": pl.Datetime("us"), _KEPT: pl.Boolean()})
+    here = _held(held, side)
+    if not side.time:
+        return empty
+    kept = empty
+    if set(types) <= set(here.columns):
+        kept = here.select(*columns, until, pl.lit(True).alias(_KEPT)).sort(side.time).tail(MOST_MATCHED)
+    found = pl.concat([empty, *_gone(node, traces, side, columns), kept])
+    return found.filter(pl.col(side.time).is_not_null())
+
+
+def _gone(node: Join, traces: Sequence[Trace], side: Side, columns: Sequence[pl.Expr]) -> list[pl.DataFrame]:
+    """Return the rows that a side let go, batch by batch."""
+    bound = node.bounds[side.number]
+    if bound is None:
+        return []
+    steps = (step for trace in traces for step in trace.steps if step.operator == "join" and step.num_rows_removed)
+    frames = [step.removed() for step in steps]
+    until = (pl.col(side.names[bound[0]]).to_physical() + bound[1]).cast(pl.Datetime("us")).alias("expires_at")
+    own = [
+        rows.filter(pl.col(side.time).is_not_null()).select(*columns, until, pl.lit(False).alias(_KEPT))
+        for rows in frames
+        if set(side.names.values()) <= set(rows.columns)
+    ]
+    return [pl.concat(own).tail(MOST_MATCHED)] if own else []
+
+
+def _pairs(node: Join, left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
+    """Return which rows of two sides match, by their places: what the join itself asks of a pair."""
+    matches = JoinStep(node, Opening()).matches
+    asked = {name for condition in matches for name in condition.meta.root_names()}
+    sides = [
+        frame.select(name for name in frame.columns if name in asked).with_row_index(at)
+        for frame, at in ((left, "__left"), (right, "__right"))
+    ]
+    return sides[0].join(sides[1], how="cross").filter(*matches).select("__left", "__right")
 
 
 @dataclass(frozen=True)
@@ -247,39 +311,9 @@ def _time(node: Join, side: int, names: Mapping[str, str]) -> str:
 
 
 def _read(rows: pl.DataFrame, side: Side, fate: str) -> list[Buffered]:
-    if side.time not in rows.columns:
-        return []
-    rows = rows.tail(4 * MOST)
     at, until = instants(rows, side.time), instants(rows, "expires_at")
-    told = rows.select(name for name in side.names.values() if name in rows.columns).rows(named=True)
+    told = rows.select(side.names.values()).rows(named=True)
     return [
         Buffered(side.name, name_of(row), float(t), float(u) if np.isfinite(u) else None, fate, k)
         for row, t, u, k in zip(told, at, until, rows.select(side.keys).rows(), strict=True)
-        if np.isfinite(t)
     ]
-
-
-def _gone(node: Join, traces: Sequence[Trace], side: Side, met: set[float]) -> list[Buffered]:
-    """Return the newest rows that a side let go; unmatched ones of an outer side left with nulls."""
-    bound = node.bounds[side.number]
-    outer = node.how in ({"left", "full", "anti"}, {"right", "full"})[side.number]
-    found: list[Buffered] = []
-    for step in (step for trace in traces for step in trace.steps if step.operator == "join" and step.num_rows_removed):
-        removed = step.removed()
-        if bound is not None and {side.time, side.names[bound[0]]} <= set(removed.columns):
-            ends = (pl.col(side.names[bound[0]]).to_physical() + bound[1]).cast(pl.Datetime("us"))
-            own = removed.filter(pl.col(side.time).is_not_null()).with_columns(ends.alias("expires_at"))
-            found += _read(own, side, "forgotten")
-    found = found[-MOST // 2 :]
-    return [replace(row, fate="null") if outer and row.time not in met else row for row in found]
-
-
-def _matches(traces: Sequence[Trace], sides: Sequence[Side]) -> list[Match]:
-    times, keys = [side.time for side in sides], sides[0].keys
-    found: list[Match] = []
-    for rows in (trace.emitted for trace in traces):
-        if times[0] != times[1] and {*times, *keys} <= set(rows.columns):
-            both = rows.drop_nulls(times)
-            pairs = zip(instants(both, times[0]), instants(both, times[1]), both.select(keys).rows(), strict=True)
-            found += [Match(float(one), float(other), key) for one, other, key in pairs]
-    return found[-4 * MOST :]

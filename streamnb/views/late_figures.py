@@ -58,7 +58,7 @@ def _closed_side(case: Case, frame: Frame, zone: str | None) -> list[Shape]:
     right = x < frame.left + 0.7 * frame.width
     shapes = [
         rect(frame.left, frame.top, x - frame.left, frame.height, "strip"),
-        line([(x, 8), (x, frame.bottom)], "watermark", 3),
+        line([(x, 8), (x, frame.bottom)], "watermark", 3, id="watermark"),
         text(x + (8 if right else -8), 20, words, "watermark_text", 13, bold=True, anchor="start" if right else "end"),
     ]
     if case.newest and case.delay is not None:
@@ -67,7 +67,7 @@ def _closed_side(case: Case, frame: Frame, zone: str | None) -> list[Shape]:
         shapes += [
             line([(x + 4, _NEWEST), (at - 8, _NEWEST)], "watermark", 1.8),
             line([(x + 12, _NEWEST - 5), (x + 4, _NEWEST), (x + 12, _NEWEST + 5)], "watermark", 1.8),
-            dot(at, _NEWEST, 5, "ontime", "ground"),
+            dot(at, _NEWEST, 5, "ontime", "ground", id="newest"),
             text(
                 (x + at) / 2,
                 _NEWEST - 7,
@@ -117,7 +117,11 @@ def _box(window: tuple[float, float] | None, frame: Frame, top: float, role: str
     if window is None:
         return []
     left, right = (frame.x(edge) for edge in window)
-    return [rect(left, top, right - left, 36, None, line=role, stroke=1.6, hatch=role if hatch else None)]
+    return [
+        rect(
+            left, top, right - left, 36, None, line=role, stroke=1.6, hatch=role if hatch else None, id=f"window {top}"
+        )
+    ]
 
 
 def _beside(x: float, top: float, words: tuple[str, str], role: str, frame: Frame) -> list[Shape]:

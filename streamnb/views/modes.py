@@ -161,7 +161,12 @@ def _panel(column: Column, left: float, groups: Sequence[Group], first: int, bot
                 x = left + wide * where[cell.group]
                 tip = f"{_label(cell.group)}: {cell.words}, {dict(_KEY)[cell.kind]}"
                 shapes.append(
-                    {**_mark(cell.kind, x + 1.5, y + 2, wide - 3, _ROW - 6), "tip": tip, "group": _label(cell.group)}
+                    {
+                        **_mark(cell.kind, x + 1.5, y + 2, wide - 3, _ROW - 6),
+                        "tip": tip,
+                        "group": _label(cell.group),
+                        "id": f"{column.mode} {n + first} {where[cell.group]}",
+                    }
                 )
                 role = "ground" if cell.kind in {FIRST, FINAL} else "muted" if cell.kind == SAME else "ink"
                 shapes.append(

@@ -101,8 +101,14 @@ def _tree(
             role = "second" if {number, box.number} & marks.keys() else "muted"
             shapes += _edge(places[number], places[box.number], found[number - 1], work.get(number), role)
     for box in found:
-        shapes += _box(box, places[box.number], work.get(box.number), marks.get(box.number))
+        drawn = _box(box, places[box.number], work.get(box.number), marks.get(box.number))
+        name = f"{span[0]:.0f} {box.verb} {box.words} {sum(_same(box, b) for b in found[: box.number])}"
+        shapes += [{**shape, "id": f"{name} {n}"} for n, shape in enumerate(drawn)]
     return shapes
+
+
+def _same(one: Box, other: Box) -> bool:
+    return (one.verb, one.words) == (other.verb, other.words)
 
 
 def _place(box: Box, found: Sequence[Box], span: tuple[float, float]) -> tuple[float, float, float]:

@@ -13,7 +13,8 @@ Shape = dict[str, Any]
 """One mark. ``kind`` is ``line``, ``area``, ``rect``, ``dot``, ``cross``, ``diamond`` or ``text``.
 
 Any may have a ``tip`` (words shown on hovering), a ``pick`` (what a click on it sends), a ``drag`` (what pulling it
-sideways sends) and a ``group`` (all of a group are lit when one is pointed at).
+sideways sends), a ``group`` (all of a group are lit when one is pointed at) and an ``id``: what has the same one in the
+next state goes there instead of jumping, after ``wait`` milliseconds; what is new fades in, or falls from ``drop``.
 """
 Point = tuple[float, float]
 WIDTH = 760

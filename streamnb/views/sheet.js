@@ -3,6 +3,8 @@
 const SVG = "http://www.w3.org/2000/svg";
 const PAUSE_MS = 30;
 const SPEAK_AFTER_MS = 1000;
+const STEP_MS = 220;
+const CALM_MS = 260; // faster than that, states follow each other without motion
 const MARKS = { new: ["+", "new"], changed: ["", "changed"], leaving: ["▨", "about to be evicted"], gone: ["✕", "evicted"], picked: ["▸", "looked at"] };
 
 function make(tag, className, text) {
@@ -138,11 +140,48 @@ function fillTable(root, grid, send) {
   root.replaceChildren(...parts);
 }
 
+// Where a shape stands, and how large a box is.
+function stand({ kind, x, y, w, h, points }) {
+  const [left, top] = points ? points[points.length - 1] : [x, y];
+  return { left, top, w: kind === "rect" ? w : 1, h: kind === "rect" ? h : 1 };
+}
+
+// From one state to the next: shapes with an id go to their new place, new ones come in; the order is the lesson.
+class Motion {
+  constructor() {
+    this.places = new Map();
+    this.at = -Infinity;
+    this.reduced = matchMedia("(prefers-reduced-motion: reduce)");
+  }
+
+  play(shapes, elements, allowed) {
+    const before = this.places;
+    const quick = performance.now() - this.at < CALM_MS;
+    this.at = performance.now();
+    this.places = new Map(shapes.filter(({ id }) => id).map((shape) => [shape.id, stand(shape)]));
+    if (!allowed || quick || !before.size || this.reduced.matches) return;
+    shapes.forEach((shape, i) => {
+      const frames = shape.id && !shape.turn && this.frames(shape, before.get(shape.id));
+      if (frames) elements[i].animate(frames, { duration: STEP_MS, delay: shape.wait ?? 0, fill: "backwards", easing: "ease-out" });
+    });
+  }
+
+  frames({ id, drop }, old) {
+    const now = this.places.get(id);
+    if (!old) return [{ opacity: 0, transform: drop ? `translate(0, ${drop - now.top}px)` : "none" }, { opacity: 1, transform: "none" }];
+    const [x, y, wide, high] = [old.left - now.left, old.top - now.top, old.w / (now.w || 1), old.h / (now.h || 1)];
+    if (Math.abs(x) + Math.abs(y) < 1 && Math.abs(wide - 1) + Math.abs(high - 1) < 0.02) return undefined;
+    const origin = `${now.left}px ${now.top}px`;
+    return [{ transform: `translate(${x}px, ${y}px) scale(${wide}, ${high})`, transformOrigin: origin }, { transform: "none", transformOrigin: origin }];
+  }
+}
+
 // One part of a sheet: made once, then told what changed.
 class FigurePart {
   constructor(send) {
     this.send = send;
     this.root = make("div", "sn-part");
+    this.motion = new Motion();
     this.picture = make("div", "sn-picture");
     this.details = make("details", "sn-behind");
     this.details.append(make("summary", "", "table"), make("div", "sn-table"));
@@ -157,12 +196,14 @@ class FigurePart {
     this.picture.onpointerdown = (event) => this.pull(event);
   }
 
-  show(part) {
+  show(part, moves) {
     this.part = part;
     const ids = new Hatches();
+    const elements = part.shapes.map((shape) => paintShape(shape, ids));
     const svg = draw("svg", { viewBox: `0 0 ${part.width} ${part.height}`, width: part.width, role: "img", tabindex: 0, "aria-label": part.label });
-    svg.append(ids.defs, ...part.shapes.map((shape) => paintShape(shape, ids)));
+    svg.append(ids.defs, ...elements);
     this.picture.replaceChildren(svg);
+    this.motion.play(part.shapes, elements, moves);
     this.details.hidden = !part.table;
     this.showTable();
   }
@@ -302,20 +343,20 @@ export class SheetView {
     el.append(this.root);
   }
 
-  show({ title = "", lead = "", key = [], parts = [], spoken = "" }) {
+  show({ title = "", lead = "", key = [], parts = [], spoken = "" }, moves = true) {
     this.title.textContent = title;
     this.lead.textContent = lead;
     const keys = JSON.stringify(key);
     if (keys !== this.keys) this.key.replaceChildren(...keyOf(key));
     this.keys = keys;
     this.root.setAttribute("aria-label", title);
-    parts.forEach((part, i) => this.showPart(part, i));
+    parts.forEach((part, i) => this.showPart(part, i, moves));
     for (const { view } of this.parts.splice(parts.length)) view.root.remove();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => (this.spoken.textContent = spoken || title), SPEAK_AFTER_MS);
   }
 
-  showPart(part, i) {
+  showPart(part, i, moves) {
     const text = JSON.stringify(part);
     const name = `${part.kind} ${part.name ?? ""}`;
     if (this.parts[i]?.name !== name) {
@@ -326,7 +367,7 @@ export class SheetView {
       if (!this.send && view instanceof ControlPart) view.root.style.display = "none"; // nobody would answer
       this.parts[i] = { name, view };
     }
-    if (this.parts[i].text !== text) this.parts[i].view.show(part);
+    if (this.parts[i].text !== text) this.parts[i].view.show(part, moves);
     this.parts[i].text = text;
   }
 
@@ -339,8 +380,8 @@ export default {
   render({ model, el }) {
     const view = new SheetView(el, (name, value) => model.send({ type: "gesture", name, value }));
     const show = () => {
-      const { number, sheet } = model.get("shown");
-      view.show(sheet ?? {});
+      const { number, sheet, moves } = model.get("shown");
+      view.show(sheet ?? {}, moves);
       if (number) requestAnimationFrame(() => setTimeout(() => model.send({ type: "receipt", number }), 0));
     };
     show();

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from streamnb.views.live import GIVE_UP
-from streamnb.views.theme import css_variables
+from streamnb.views.theme import css_variables, motion
 from streamnb.views.widget import Widget, synced
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Paper(Widget):
         if told == self._last:
             return False
         self._number, self._sent_at, self._last = self._number + 1, time.monotonic(), told
-        self.shown = {"number": self._number, "sheet": told}
+        self.shown = {"number": self._number, "sheet": told, "moves": motion()}
         return True
 
     def hear(self, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:

@@ -115,7 +115,7 @@ def _figure(shapes: Shapes, lanes: Sequence[tuple[str, str, list[Interval]]]) ->
         x = frame.x(time)
         drawn.append(line([(x, _MARKS + 8), (x, bottom)], "faint", 1))
         tip = f"{spell_clock(time, shapes.zone, 60_000)}: pull me"
-        drawn.append(dot(x, _MARKS, 7, "ontime", "ground", drag=str(n), tip=tip))
+        drawn.append(dot(x, _MARKS, 7, "ontime", "ground", drag=str(n), tip=tip, id=f"row {n}"))
     for (name, words, found), rows, top in zip(lanes, depth, tops, strict=True):
         drawn += [
             text(2, top + 4, name, "ink", 13, bold=True),
@@ -123,8 +123,8 @@ def _figure(shapes: Shapes, lanes: Sequence[tuple[str, str, list[Interval]]]) ->
         ]
         drawn += [
             s
-            for interval, row in zip(found, rows, strict=True)
-            for s in _window(interval, frame, top + 22 * row, shapes, session=name == "session")
+            for n, (interval, row) in enumerate(zip(found, rows, strict=True))
+            for s in _window(interval, frame, top + 22 * row, shapes, f"{name} {n}")
         ]
     heads = ("shape", "start", "end", "rows")
     listed = [
@@ -150,12 +150,19 @@ def _stacked(found: Sequence[Interval]) -> list[int]:
     return lines
 
 
-def _window(interval: Interval, frame: Frame, top: float, shapes: Shapes, *, session: bool) -> list[Shape]:
+def _window(interval: Interval, frame: Frame, top: float, shapes: Shapes, name: str) -> list[Shape]:
     start, end, number = interval
     left, right = frame.x(start), frame.x(end)
-    role = "second" if session else "ontime"
+    role = "second" if name.startswith("session") else "ontime"
     span = "–".join(spell_clock(edge, shapes.zone, 4 * 3.6e6) for edge in (start, end))
-    looks = {"line": role, "stroke": 1.4, "r": 3, "alpha": 0.16, "tip": f"{span}: {number} rows"}
+    looks: dict[str, Any] = {
+        "id": name,
+        "line": role,
+        "stroke": 1.4,
+        "r": 3,
+        "alpha": 0.16,
+        "tip": f"{span}: {number} rows",
+    }
     found = [rect(left + 1, top - 9, right - left - 2, 18, role, **looks)]
     if right - left > 16:
         found.append(text((left + right) / 2, top + 4, f"{number}", f"{role}_text", 12, anchor="middle", bold=True))

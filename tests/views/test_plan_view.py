@@ -248,6 +248,32 @@ def test_a_dashboard_has_the_tab_of_joins_where_streams_are_joined(joined):
     query.stop()
 
 
+def test_rows_that_met_are_joined_by_a_line_wherever_the_join_stands(joined):
+    frame = sn.StreamFrame(joined.plan).filter(sn.col("ad") != "ad13").select("at", "seen", "ad")
+    query = frame.group_by(sn.window("at", "1 minute")).agg(n=sn.count()).query(name="test-joins-below").run()
+    sheet, at = Joins(query).sheet(len(query.trace) - 1), Joins(joined)
+    lines = [
+        s["tip"] for part in sheet.parts if isinstance(part, Figure) for s in part.shapes if "met" in s.get("tip", "")
+    ]
+    assert lines
+    assert set(lines) <= {f"met: ad{minute}" for minute in range(14) if minute % 3}
+    assert at.sheet(13).title.endswith("pairs in sight.")
+    query.stop()
+
+
+def test_rows_with_one_time_are_joined_by_a_line_too():
+    left, right = events(), events()
+    frames = [sn.stream(source).with_watermark("at", "1 minute") for source in (left, right)]
+    query = (
+        frames[0].join(frames[1], on=["at", "key"], where=sn.col("v") < sn.col("v_right")).query(name="test-joins-time")
+    )
+    sn.add({left: [{"at": "2024-01-01", "key": k, "v": 1} for k in "abc"],
+            right: [{"at": "2024-01-01", "key": k, "v": v} for k, v in (("a", 2), ("b", 0), ("d", 5))]})  # fmt: skip
+    query.step()
+    assert Joins(query).sheet(0).title == "The join keeps 3 on the left, 3 on the right; 1 pair in sight."
+    query.stop()
+
+
 # The ladder
 
 
