@@ -15,7 +15,7 @@ import polars as pl
 from streamnb.errors import DataError, PlanError, one_of
 from streamnb.expressions import native, outcome
 from streamnb.fields import Values
-from streamnb.plan import EventTime, Node
+from streamnb.plan import EventTime, Node, late_name
 from streamnb.schema import as_rows
 from streamnb.state import EXPIRES, StateTable
 
@@ -205,7 +205,7 @@ def without_late(
     dropped = rows.filter(behind)
     if not len(dropped):
         return rows, None
-    return rows.filter(~behind), dropped.with_columns(late_by=pl.duration(microseconds=passed))
+    return rows.filter(~behind), dropped.with_columns(pl.duration(microseconds=passed).alias(late_name(rows.columns)))
 
 
 def time_mode(verb: str, option: str, value: str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -60,6 +60,25 @@ class Batch:
     def told(self) -> Any:
         """The rows as a trace holds them: themselves, or what makes them."""
         return self.made or self.rows
+
+
+_LATE_BY = "late_by"
+
+
+def late_name(columns: Collection[str]) -> str:
+    """Return a name for how late a row is, beside columns of the user's: ``late_by``, or that with ``_`` behind it."""
+    name = _LATE_BY
+    while name in columns or f"{name}_" in columns:
+        name += "_"
+    return name
+
+
+def late_column(columns: Collection[str]) -> str:
+    """Return which column of late rows says by how much, whatever columns the user has."""
+    name = _LATE_BY
+    while f"{name}_" in columns:
+        name += "_"
+    return name
 
 
 class Step(ABC):

@@ -133,8 +133,8 @@ class StepTrace:
     """What one stateful operator did with the rows of one batch.
 
     ``rows`` is its input; ``late`` the dropped ones among them, with ``window_start`` / ``window_end`` where there are
-    windows and ``late_by``. ``changed`` are the state's new values (key columns, then results), ``removed`` the
-    evicted ones; both are computed when asked for.
+    windows and ``late_by`` (``late_by_``, if a column of the user's has that name). ``changed`` are the state's new
+    values (key columns, then results), ``removed`` the evicted ones; both are computed when asked for.
     """
 
     operator: str

@@ -12,7 +12,7 @@ import polars as pl
 from streamnb.graph import Graph
 from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WatermarkStep
-from streamnb.plan import Batch, Node, instant_of
+from streamnb.plan import Batch, Node, instant_of, late_column
 from streamnb.progress import Mark, OperatorProgress, Progress, SourceProgress, StepTrace, Trace
 from streamnb.state import EXPIRES
 from streamnb.time import moment
@@ -146,7 +146,8 @@ def _mark(node: Node, step: WatermarkStep, graph: Graph) -> Mark:
 def late_rows(traces: Sequence[Trace]) -> pl.DataFrame:
     """Return every dropped row with why; a column of ours whose name a user's column has gets a ``_`` behind it."""
     steps = [(trace, step, step.late) for trace in traces for step in trace.steps]
-    taken = {name for _, _, late in steps if late is not None and len(late) for name in late.columns}
+    late_frames = [late for _, _, late in steps if late is not None and len(late)]
+    taken = {name for late in late_frames for name in late.columns if name != late_column(late.columns)}
     frames = [_why(trace, step, late, traces, taken) for trace, step, late in steps if late is not None and len(late)]
     return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema=dict.fromkeys(_WHY, pl.String))
 
@@ -166,7 +167,7 @@ def _why(
 ) -> pl.DataFrame:
     like = pl.Datetime("us", getattr(trace.watermark and trace.watermark.tzinfo, "key", None))
     watermark = instant_of(step.late_watermark or 0, like)
-    what = "window" if "window_end" in late.columns else "time"
+    what = "window" if step.operator == "group_by" and "window_end" in late.columns else "time"
     reason = f"its {what} ended at or before the watermark" if what == "window" else "it is at or before the watermark"
     ours = {
         "batch_id": pl.lit(trace.batch_id),
@@ -175,6 +176,7 @@ def _why(
         "reason": pl.lit(reason),
         "set_by": pl.lit(_setter(watermark, traces), pl.String),
     }
+    late = late.rename({late_column(late.columns): free_name("late_by", taken)})
     return late.with_columns(**{free_name(name, taken): value for name, value in ours.items()})
 
 

@@ -15,6 +15,7 @@ import streamnb as sn
 from streamnb.errors import PlanError, QueryError, StreamnbError
 from streamnb.progress import Playable
 from streamnb.query import Query
+from streamnb.views.late import Late
 
 SOON = 20.0
 SCHEMA = {"at": "datetime", "k": "string", "n": "int64"}
@@ -707,3 +708,28 @@ def test_columns_of_the_users_that_are_called_like_ours_keep_their_names():
     assert (state["operator"], state["operator_"], state["expires_at"]) == ("12:00", "group_by", 1)
     assert str(state["expires_at_"]) == "2024-01-01 13:00:00"
     assert query.why(query.late.iloc[0]).fate == "late"
+
+
+@pytest.mark.parametrize("names", [("late_by",), ("late_by_",), ("late_by", "late_by_", "operator")])
+@pytest.mark.parametrize("verb", ["window", "session", "duplicates", "join"])
+def test_a_column_of_the_users_own_called_late_by_keeps_its_values(names: tuple[str, ...], verb: str) -> None:
+    rows = sn.MemorySource({"ts": "datetime", "k": "string", **dict.fromkeys(names, "int64")})
+    frame = sn.stream(rows).with_watermark("ts", "1 minute")
+    other = sn.stream(sn.MemorySource({"at": "datetime", "k": "string"})).with_watermark("at", "1 minute")
+    made = {
+        "window": frame.group_by(sn.window("ts", "1 hour")).agg(n=sn.count()),
+        "session": frame.group_by(sn.session_window("ts", gap="1 minute"), "k").agg(n=sn.count()),
+        "duplicates": frame.drop_duplicates(["ts", "k"]),
+        "join": frame.join(other, on="k", within=sn.between("at", after="0s", before="1 hour", of="ts")),
+    }
+    query = made[verb].query(watermark_policy="max")
+    for hour in (1, 9, 9, 1):
+        rows.add([{"ts": f"2024-01-01 0{hour}:00", "k": "a", **dict.fromkeys(names, 7)}])
+        query.run()
+    late = query.late.iloc[-1]
+    assert all(late[name] == 7 for name in names)
+    ours = {("late_by",): "late_by_", ("late_by_",): "late_by", ("late_by", "late_by_", "operator"): "late_by__"}[names]
+    assert late[ours] > pd.Timedelta(0)
+    if verb != "join":
+        assert query.why(late).fate == "late"
+        assert "was dropped" in Late(query).sheet(len(query.trace) - 1).title

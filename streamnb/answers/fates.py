@@ -12,6 +12,7 @@ from streamnb.answers.facts import Moment, WindowFate
 from streamnb.answers.journey import Stop
 from streamnb.answers.lineage import ROWS, Recording
 from streamnb.ops.group_by import GroupBy
+from streamnb.plan import late_column
 from streamnb.progress import StepTrace
 from streamnb.time import instant
 from streamnb.windows import END, START
@@ -58,7 +59,7 @@ def _fate(recording: Recording, stop: Stop, node: GroupBy, row: Mapping[str, Any
         start=pd.Timestamp(row[START]),
         end=pd.Timestamp(row[END]),
         fate="late" if late else "open" if number is None else "closed",
-        late_by=pd.Timedelta(row["late_by"]) if late else None,
+        late_by=pd.Timedelta(row[late_column(row)]) if late else None,
         closed_in=None if trace is None else trace.batch_id,
         closed_at=None if trace is None else pd.Timestamp(trace.time),
         closes_after=pd.Timestamp(row[END]) + delay if ends and number is None and delay is not None else None,

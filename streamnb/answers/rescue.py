@@ -14,6 +14,7 @@ from streamnb.answers.lineage import Recording, with_delay
 from streamnb.ops.group_by import GroupBy
 from streamnb.ops.session import SessionGroupBy
 from streamnb.ops.with_watermark import WithWatermark
+from streamnb.plan import late_column
 from streamnb.time import MILLISECOND, spell
 
 
@@ -44,7 +45,7 @@ def _now(marks: Sequence[Stop]) -> str:
 def _needed(mark: Stop, stop: Stop) -> int:
     """Return the delay that just does not do: with it the row would lie on the watermark."""
     batch, late = next(iter(stop.late.items()))
-    by: int = late["late_by"].dt.total_microseconds().max()  # type: ignore[assignment]
+    by: int = late[late_column(late.columns)].dt.total_microseconds().max()  # type: ignore[assignment]
     delay = cast("WithWatermark", mark.node).delay
     ahead = (stop.late_marks[batch] or 0) - (mark.late_marks[batch] or 0)
     return max(delay, (delay + by - ahead) // MILLISECOND * MILLISECOND)
@@ -60,7 +61,7 @@ def _saves(recording: Recording, row: int, stop: Stop, delays: dict[int, int]) -
 def _earlier(recording: Recording, stop: Stop) -> Iterator[Rescue]:
     """The last batch in which it would not have been late yet."""
     batch, late = next(iter(stop.late.items()))
-    by: int = late["late_by"].dt.total_microseconds().max()  # type: ignore[assignment]
+    by: int = late[late_column(late.columns)].dt.total_microseconds().max()  # type: ignore[assignment]
     end = (stop.late_marks[batch] or 0) - by
     in_time = [n for n in range(batch) if (stop.late_marks[n] or 0) < end]
     if in_time:

@@ -24,7 +24,7 @@ from streamnb.ops.join_static import JoinStatic
 from streamnb.ops.limit import Limit
 from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WithWatermark
-from streamnb.plan import Node, instant_of
+from streamnb.plan import Node, instant_of, late_column
 from streamnb.progress import Mark, Trace
 from streamnb.time import instant, spell
 
@@ -186,7 +186,7 @@ class _Way:
 
     def _late_words(self, stop: Stop) -> str:
         late = next(iter(stop.late.values()))
-        by = spell(int(late["late_by"].dt.total_microseconds().max()))  # type: ignore[arg-type]
+        by = spell(int(late[late_column(late.columns)].dt.total_microseconds().max()))  # type: ignore[arg-type]
         watermark = clock(self.watermark, self.event_time)
         if "window_end" not in late.columns:
             return f"too late by {by}: its time is at or behind the watermark, {watermark}"

@@ -10,7 +10,7 @@ import polars as pl
 from streamnb.bins import Bins, Numbers, whole_numbers
 from streamnb.expressions import Column
 from streamnb.ops.folding import FoldStep
-from streamnb.plan import Batch, Opening
+from streamnb.plan import Batch, Opening, late_name
 from streamnb.state import EXPIRES, taken
 from streamnb.time import Window
 from streamnb.windows import END, START
@@ -117,7 +117,8 @@ class AggregateStep(FoldStep):
     def _late_rows(self, rows: pl.DataFrame, late: int) -> pl.DataFrame:
         """Return the rows of late groups, with their windows and by how much they are late."""
         rows = rows.with_columns(self.keys).with_columns(self.expires).filter(pl.col(EXPIRES) <= late)
-        rows = rows.with_columns(late_by=pl.duration(microseconds=late - pl.col(EXPIRES)))
+        name = late_name(rows.columns)
+        rows = rows.with_columns(pl.duration(microseconds=late - pl.col(EXPIRES)).alias(name))
         rows = rows.drop(EXPIRES, EACH, strict=False)
         return rows if self.window is None else rows.with_columns(self._key_out(END))
 

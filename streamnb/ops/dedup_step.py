@@ -14,7 +14,7 @@ import polars as pl
 from streamnb.bins import Bins, whole_numbers
 from streamnb.errors import PlanError
 from streamnb.expressions import Column, kept
-from streamnb.plan import Batch, EventTime, Node, Opening, Step, moved
+from streamnb.plan import Batch, EventTime, Node, Opening, Step, late_name, moved
 from streamnb.progress import StepTrace
 from streamnb.state import EXPIRES, StateTable
 from streamnb.time import NEVER_LATE
@@ -115,7 +115,7 @@ class DedupStep(Step):
         is_late = (times <= watermark).fill_null(value=False)
         if not is_late.any():
             return batch.rows, None
-        late_by = pl.Series("late_by", watermark - times).cast(pl.Duration("us"))
+        late_by = pl.Series(late_name(batch.rows.columns), watermark - times).cast(pl.Duration("us"))
         return batch.rows.filter(~is_late), batch.rows.with_columns(late_by).filter(is_late)
 
     def due(self, watermark: int | None, before: int | None, time: int) -> bool:

@@ -13,7 +13,7 @@ import polars as pl
 from streamnb.bag import ID, Bag
 from streamnb.expressions import conjuncts, native
 from streamnb.hash_index import Slots
-from streamnb.plan import Batch, Opening, Step, least, moved
+from streamnb.plan import Batch, Opening, Step, late_name, least, moved
 from streamnb.progress import StepTrace
 from streamnb.state import EXPIRES
 from streamnb.time import NEVER_LATE
@@ -51,6 +51,7 @@ class JoinStep(Step):
         names: tuple[Mapping[str, str], ...] = ({n: n for n in node.inputs[0].schema}, node.right_names)
         self.left, self.right = (self._side(n, names[n], wheres) for n in (0, 1))
         self.tables = (self.left.rows, self.right.rows)
+        self.late_by = late_name(node.pair_schema)
         both = [w for w in wheres if not any(_reads_only(w, side.values()) for side in names)]
         self.matches = [*self._equal(), *_in_range(node.within, node.right_names), *both]
 
@@ -83,7 +84,7 @@ class JoinStep(Step):
     def on_batch(self, *batches: Batch) -> Batch:
         late = least(batch.late_watermark for batch in batches)
         evict = least(batch.eviction_watermark for batch in batches)
-        news = [_New(side, batch.rows, late) for side, batch in zip(self._sides, batches, strict=True)]
+        news = [_New(side, batch.rows, late, self.late_by) for side, batch in zip(self._sides, batches, strict=True)]
         out = [self._unmatched(new.side, new.excluded) for new in news]
         out.append(self._meet(news[0], self.right))
         self._keep(news[0])
@@ -198,13 +199,13 @@ class JoinStep(Step):
 class _New:
     """The new rows of one side in a batch: on time, and fit to match; ``late`` and ``excluded`` are the others."""
 
-    def __init__(self, side: _Side, rows: pl.DataFrame, watermark: int | None) -> None:
+    def __init__(self, side: _Side, rows: pl.DataFrame, watermark: int | None, name: str) -> None:
         self.side = side
         rows = rows.rename(side.names)
-        self.late = rows.clear().with_columns(late_by=pl.lit(None, pl.Duration("us")))
+        self.late = rows.clear().with_columns(pl.lit(None, pl.Duration("us")).alias(name))
         if side.ends is not None and watermark is not None:
             behind = (side.ends <= watermark).fill_null(value=False)
-            late_by = pl.duration(microseconds=watermark - side.ends).alias("late_by")
+            late_by = pl.duration(microseconds=watermark - side.ends).alias(name)
             self.late = rows.filter(behind).with_columns(late_by)
             rows = rows.filter(~behind)
         fit = pl.lit(True) if side.own is None else side.own.fill_null(value=False)

@@ -15,7 +15,7 @@ from streamnb.errors import PlanError
 from streamnb.hash_index import Slots
 from streamnb.ops.folding import FoldStep
 from streamnb.order import ordered
-from streamnb.plan import Batch, Opening
+from streamnb.plan import Batch, Opening, late_name
 from streamnb.progress import StepTrace
 from streamnb.state import EXPIRES, FOREVER, StateTable, taken
 from streamnb.time import duration
@@ -89,7 +89,8 @@ class SessionStep(FoldStep):
         late = (spans[EXPIRES] <= batch.late_watermark).fill_null(value=False)
         if not late.any():
             return rows, spans, None
-        why = spans.filter(late).with_columns(late_by=pl.duration(microseconds=batch.late_watermark - pl.col(EXPIRES)))
+        by = pl.duration(microseconds=batch.late_watermark - pl.col(EXPIRES)).alias(late_name(rows.columns))
+        why = spans.filter(late).with_columns(by)
         return rows.filter(~late), spans.filter(~late), rows.filter(late).with_columns(why.drop(EXPIRES))
 
     # -- merging

@@ -12,7 +12,7 @@ from streamnb.progress import Playable, Trace
 from streamnb.time import MILLISECOND, spell
 from streamnb.views.controls import short_duration
 from streamnb.views.late_figures import life_figure, ruler_figure
-from streamnb.views.late_rows import AT, BATCH, BY, UNTIL, Case, LateRows, case_of, late_of
+from streamnb.views.late_rows import AT, BATCH, BY, LATE_BY, UNTIL, Case, LateRows, case_of, late_of
 from streamnb.views.plane_axis import spell_clock
 from streamnb.views.plane_rows import BOUNDS, Reading, story_of, zone_of
 from streamnb.views.shapes import Choice, Column, Grid, Part, Row, Sheet, Words, spell_cell, table
@@ -21,7 +21,7 @@ from streamnb.views.view import View
 
 PAGE = 30
 MOST_BATCHES = 240
-_HIDDEN = {BATCH, AT, BY, UNTIL, "__operator", "late_by", *BOUNDS}
+_HIDDEN = {BATCH, AT, BY, UNTIL, "__operator", LATE_BY, *BOUNDS}
 
 
 def late_sheet(
@@ -144,7 +144,7 @@ def _page(frames: Sequence[pl.DataFrame], page: int) -> pl.DataFrame:
 
 def _row(row: dict[str, Any], names: Sequence[str], zone: str | None, picked: tuple[int, int] | None) -> Row:
     here = (row[BATCH], row[AT]) if row[AT] is not None else None
-    late_by = short_duration(row["late_by"]) if row.get("late_by") is not None else ""
+    late_by = short_duration(row[LATE_BY]) if row.get(LATE_BY) is not None else ""
     told = [f"{row[BATCH]:,}", late_by, clock(row[BY], zone) if row[BY] is not None else ""]
     if "window_start" in row:
         told.append("–".join(f"{row[bound]:%H:%M}" if row[bound] is not None else "" for bound in BOUNDS))

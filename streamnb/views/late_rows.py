@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from streamnb.plan import late_column
 from streamnb.progress import Outline, StepTrace, Trace
 from streamnb.time import MILLISECOND, Window
 from streamnb.views.plane_rows import BOUNDS, DROPPED, LATE, Reading, instants, judge, last_start, shared
 
 BATCH, AT, BY, UNTIL, OPERATOR = "__batch", "__at", "__by", "__until", "__operator"
+LATE_BY = "__late_by"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,7 @@ def late_of(trace: Trace, reading: Reading, outline: Outline) -> LateRows:
 def _placed(step: StepTrace, trace: Trace, reading: Reading, outline: Outline) -> pl.DataFrame:
     late = step.late
     assert late is not None  # noqa: S101  asked by late_of
+    late = late.rename({late_column(late.columns): LATE_BY})
     on = shared(late, reading.placed.rows)
     known = reading.placed.rows.select(on).with_row_index(AT).unique(on, keep="first", maintain_order=True)
     rows = (

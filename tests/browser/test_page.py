@@ -60,6 +60,33 @@ def test_a_saved_query_plays_back(page: Page, tmp_path: Path):
     query.stop()
 
 
+STEPPED = """() => {
+  document.getElementById("sn-step").click();
+  return document.getAnimations().length;
+}"""
+
+
+def test_a_step_moves_what_stays_and_nothing_for_those_who_ask_for_calm(page: Page, tmp_path: Path):
+    left, right = (sn.MemorySource({"at": "datetime", "k": "string"}) for _ in range(2))
+    frames = [sn.stream(source).with_watermark("at", "2 minutes") for source in (left, right)]
+    other = frames[1].rename({"at": "seen"})
+    query = frames[0].join(other, on="k", within=sn.between("seen", after="0s", before="5 min", of="at")).query()
+    for minute in range(6):
+        row = [{"at": f"2026-01-01 09:0{minute}", "k": f"k{minute}"}]
+        sn.add({left: row, right: row})
+        query.step()
+    page.goto(sn.save_html(sn.joins(query), tmp_path / "joins.html").as_uri())
+    page.keyboard.press("Home")
+    page.wait_for_function("() => document.getAnimations().length === 0")
+    page.wait_for_function("before => performance.now() > before + 300", arg=page.evaluate("() => performance.now()"))
+    assert page.evaluate(STEPPED) > 3
+    page.emulate_media(reduced_motion="reduce")
+    page.wait_for_function("() => document.getAnimations().length === 0")
+    page.wait_for_function("before => performance.now() > before + 300", arg=page.evaluate("() => performance.now()"))
+    assert page.evaluate(STEPPED) == 0
+    query.stop()
+
+
 def test_data_in_a_saved_page_is_text(page: Page, tmp_path: Path):
     source = sn.MemorySource({"at": "datetime", EVIL: "string"})
     frame = sn.stream(source).with_watermark("at", "1 minute").group_by(sn.window("at", "1 minute"), EVIL)
