@@ -113,6 +113,7 @@ class Move:
 
     def batches(self, node: MapBatches) -> Any:
         """Return a function for ``mapInPandas``."""
+        check_pandas()
         function = worker.MapBatches(node.function, worker.Rows(node.verb, node.inputs[0].schema, node.returns))
         return lambda parts: function(parts)  # noqa: PLW0108  Spark asks for a function
 

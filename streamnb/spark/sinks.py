@@ -19,6 +19,7 @@ from streamnb.sinks.kafka import Kafka
 from streamnb.sinks.memory import Memory
 from streamnb.spark import kafka
 from streamnb.spark.expressions import Sql
+from streamnb.spark.session import check_pandas
 
 Writer = Any
 
@@ -134,6 +135,7 @@ def _foreach_batch(sink: ForeachBatch, going: Going, options: Mapping[str, Any])
 
 def of_pandas(function: Callable[..., Any]) -> Callable[[Any, int], None]:
     """Return a function of Spark's (rows, batch id) that hands pandas on."""
+    check_pandas()
 
     def batch(rows: Any, batch_id: int) -> None:
         function(rows.toPandas(), batch_id)

@@ -324,6 +324,15 @@ def test_without_pyspark_the_verb_says_so(monkeypatch):
         memory().to_pyspark(object())
 
 
+def test_a_pandas_that_pyspark_cannot_use_is_told_before_anything_starts(spark, clicks, monkeypatch):
+    monkeypatch.setattr(pd, "__version__", "1.5.3")
+    line = r"this PySpark cannot use the pandas or pyarrow that are here: .*; type pip install --upgrade"
+    with pytest.raises(MissingError, match=line):
+        clicks.map_batches(halves, {"user": "string", "n": "float64"}).to_pyspark(spark)
+    with pytest.raises(MissingError, match=line):
+        clicks.start_on(spark, sink=print)
+
+
 def test_what_is_no_session_is_refused():
     with pytest.raises(sn.PlanError, match="is no Spark session"):
         memory().to_pyspark(object())
