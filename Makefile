@@ -1,5 +1,5 @@
 # make lab opens the course; make test runs everything; make lint, make bench, make faults KILLS=…, make fuzz SEEDS=…,
-# make course (pages in build/course), make binder-try, make clean.
+# make course (pages in build/course), make binder-try, make release (of the last commit's tag), make clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +12,7 @@ PYTEST_ARGS ?= --numprocesses=2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: lab test lint bench faults fuzz course binder-try clean
+.PHONY: lab test lint bench faults fuzz course binder-try release clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.lab
@@ -49,6 +49,10 @@ binder-try: $(VENV)/.dev
 
 course: $(VENV)/.dev
 	$(BIN)/python -m tests.course build/course
+
+# A wheel and an sdist in dist; nothing is uploaded.
+release: $(VENV)/.dev
+	$(BIN)/python -m tests.release
 
 clean:
 	rm -rf $(VENV) build dist tests/browser/artifacts

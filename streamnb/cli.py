@@ -17,16 +17,21 @@ from pathlib import Path
 from urllib.parse import quote
 
 import streamnb
+from streamnb.spark.session import OLDEST_JAVA, java_version
 
 _PACKAGE = Path(__file__).parent
 _CORE = ("narwhals", "polars", "pandas", "pyarrow", "numpy", "streamz", "ipywidgets", "anywidget")
 _CLIENTS = (
     ("confluent-kafka", "from_kafka and sn.sinks.Kafka", "kafka"),
+    ("fastavro", "Avro in from_kafka", "kafka"),
     ("redis", "from_redis and sn.sinks.Redis", "redis"),
     ("psycopg", "Postgres", "postgres"),
     ("nats-py", "from_nats", "nats"),
     ("paho-mqtt", "from_mqtt", "mqtt"),
     ("websockets", "from_websocket", "websocket"),
+    ("duckdb", "sn.sinks.DuckDB", "duckdb"),
+    ("deltalake", "sn.sinks.Delta", "delta"),
+    ("river", "models that learn from a stream", "ml"),
 )
 
 
@@ -144,8 +149,37 @@ def _findings() -> list[tuple[str, str]]:
         ("jupyterlab", _version("jupyterlab") or "missing; type pip install 'streamnb[lab]'"),
         ("pyspark", _version("pyspark") or "missing, needed only to run on Spark; type pip install 'streamnb[spark]'"),
         *((name, _version(name) or _needed(what, extra)) for name, what, extra in _CLIENTS),
-        ("java", shutil.which("java") or "not found, needed only to run on Spark; install Java 17 or newer"),
+        ("java", _java()),
+        ("kernel", _kernel()),
     ]
+
+
+def _java() -> str:
+    version = java_version()
+    if version is None:
+        return "missing, needed only to run on Spark here; type sudo apt-get install openjdk-17-jre-headless"
+    old = (
+        ""
+        if version >= OLDEST_JAVA
+        else f", too old for Spark; type sudo apt-get install openjdk-{OLDEST_JAVA}-jre-headless"
+    )
+    return f"{version}{old}"
+
+
+def _kernel() -> str:
+    """Tell which Python a notebook runs in."""
+    if _version("ipykernel") is None:
+        return "missing; type pip install 'streamnb[lab]'"
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        program = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    except NoSuchKernel:
+        return "python3 is missing; type python -m ipykernel install --sys-prefix"
+    if program in {"python", "python3"}:  # Jupyter puts its own in this place
+        return sys.executable
+    same = Path(program).parent == Path(sys.executable).parent
+    return program if same else f"{program}, which is another Python; type python -m ipykernel install --sys-prefix"
 
 
 def _needed(what: str, extra: str) -> str:

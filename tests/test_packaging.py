@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import tarfile
@@ -83,7 +84,11 @@ def test_the_sdist_has_what_the_tests_need(built: Path):
     assert names >= {"LICENSE", "Makefile", "README.md", "pyproject.toml", "tests/test_packaging.py"}
 
 
-def test_the_code_of_the_readme_runs():
+def test_the_code_of_the_readme_runs_without_the_network(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        pytest.fail("it asks the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
     code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL))
     names: dict[str, object] = {}
     exec(code, names)  # noqa: S102  (our own README)

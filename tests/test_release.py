@@ -1,0 +1,44 @@
+"""What ``make release`` asks for before it builds anything."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.release import ReleaseError, check_changes, export, version_of
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(("tags", "version"), [(["v1.2.3"], "1.2.3"), (["nightly", "v1.2.0rc1"], "1.2.0rc1")])
+def test_the_version_is_the_tag_s(tags, version):
+    assert version_of(tags) == version
+
+
+@pytest.mark.parametrize("tags", [[], ["1.2.3"], ["v1.2"], ["v1.2.3", "v1.2.4"]])
+def test_without_one_tag_there_is_no_release(tags):
+    with pytest.raises(ReleaseError, match=r"git tag v1\.2\.3"):
+        version_of(tags)
+
+
+def test_a_version_needs_its_changes_with_a_date():
+    check_changes("# Changes\n\n## 1.2.3, 2026-11-22\n\n- all\n", "1.2.3")
+    for changes in ("## 1.2.3, not released yet\n", "## 1.2.30, 2026-11-22\n", ""):
+        with pytest.raises(ReleaseError, match=r"has no line '## 1\.2\.3, YYYY-MM-DD'"):
+            check_changes(changes, "1.2.3")
+
+
+def test_what_is_built_is_the_commit_with_the_version_of_its_tag(tmp_path):
+    export("HEAD", tmp_path / "source", "9.8.7")
+    assert '\n__version__ = "9.8.7"\n' in (tmp_path / "source" / "streamnb" / "__init__.py").read_text()
+    assert not (tmp_path / "source" / ".git").exists()
+
+
+def test_the_citation_agrees_with_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    cited = dict(re.findall(r"^([a-z-]+): \"?(.+?)\"?$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    assert (cited["title"].split(":")[0], cited["license"]) == (project["name"], project["license"])
+    assert f'name: "{project["authors"][0]["name"]}"' in (ROOT / "CITATION.cff").read_text()
