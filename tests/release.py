@@ -37,10 +37,10 @@ def check_changes(changes: str, version: str) -> None:
         raise ReleaseError(f"release: CHANGELOG.md has no line '## {version}, YYYY-MM-DD'; write it, and tag again.")
 
 
-def export(commit: str, folder: Path, version: str) -> None:
-    """Write the files of a commit into a folder, with the version of its tag."""
+def export(repository: Path, folder: Path, version: str) -> None:
+    """Write the files of a repository's last commit into a folder, with the version of its tag."""
     archive = folder.with_suffix(".tar")
-    run("git", "archive", "--format=tar", f"--output={archive}", commit, where=ROOT)
+    run("git", "archive", "--format=tar", f"--output={archive}", "HEAD", where=repository)
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
     package = folder / "streamnb" / "__init__.py"
@@ -92,7 +92,7 @@ def main() -> None:
     version = version_of(tags())
     with tempfile.TemporaryDirectory(prefix="streamnb-release-") as name:
         source, built = Path(name) / "source", Path(name) / "dist"
-        export("HEAD", source, version)
+        export(ROOT, source, version)
         check_changes((source / "CHANGELOG.md").read_text(), version)
         run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built), str(source))
         check_built(built, version)

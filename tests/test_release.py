@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.release import ReleaseError, check_changes, export, version_of
+from tests.lacking import give_up
+from tests.release import ReleaseError, check_changes, export, run, version_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,9 +34,18 @@ def test_a_version_needs_its_changes_with_a_date():
 
 
 def test_what_is_built_is_the_commit_with_the_version_of_its_tag(tmp_path):
-    export("HEAD", tmp_path / "source", "9.8.7")
-    assert '\n__version__ = "9.8.7"\n' in (tmp_path / "source" / "streamnb" / "__init__.py").read_text()
-    assert not (tmp_path / "source" / ".git").exists()
+    if shutil.which("git") is None:
+        give_up("no git was found; type: sudo apt-get install git")
+    package = tmp_path / "repository" / "streamnb" / "__init__.py"
+    package.parent.mkdir(parents=True)
+    package.write_text('"""A package."""\n\n__version__ = "0.1.0"\n')
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message=all"]):
+        run(*git, *command, where=tmp_path / "repository")
+    package.write_text("what is not committed")
+    export(tmp_path / "repository", tmp_path / "source", "9.8.7")
+    assert (tmp_path / "source/streamnb/__init__.py").read_text() == '"""A package."""\n\n__version__ = "9.8.7"\n'
+    assert not (tmp_path / "source/.git").exists()
 
 
 def test_the_citation_agrees_with_the_package():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import bokeh
 import pytest
 
 from tests.browser.lab import ARTIFACTS, Lab, Notebook
@@ -77,6 +78,7 @@ def test_a_clicked_mark_is_found_in_the_table_and_back(open_notebook: Open, lab:
     before = notebook.shapes()
     notebook.page.mouse.click(*notebook.page.evaluate(CROSS))
     notebook.page.wait_for_function("before => window.streamnbProbe.shapes() > before", arg=before)
+    assert notebook.page.evaluate("() => window.Bokeh.version") == bokeh.__version__
     for theme in ("Light", "Dark"):
         notebook.set_theme(f"JupyterLab {theme}")
         for name, words in (
