@@ -86,7 +86,7 @@ class Delivery:
             tries = f" {self.retried + 1} times" if self.retried else ""
             raise QueryError(
                 f"sink: {type(self._sink).__name__} failed{tries} on batch {batch_id}, {len(rows)} rows: "
-                f"{type(error).__name__} {error}."
+                f"{type(error).__name__} {str(error).rstrip('.')}."
             ) from error
 
     def _is_written(self, sink: Sink | PolarsSink, batch_id: int, rows: pl.DataFrame) -> bool:

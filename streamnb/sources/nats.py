@@ -198,10 +198,12 @@ class Log:
         return [message for message in found if _sequence(message) <= last]
 
     def _run(self, call: Callable[[Any], Awaitable[Found]]) -> Found:
-        async def connected() -> Found:
-            async def told(_: Exception) -> None:
-                """Errors are raised by who asks."""
+        heard: list[Exception] = []  # the client tells why it tries again, and goes on until its time is up
 
+        async def told(error: Exception) -> None:
+            heard.append(error)
+
+        async def connected() -> Found:
             link = await self._nats.connect(
                 self._url, connect_timeout=self._seconds, allow_reconnect=False, error_cb=told
             )
@@ -210,4 +212,7 @@ class Log:
             finally:
                 await link.close()
 
-        return asyncio.run(asyncio.wait_for(connected(), self._seconds))
+        try:
+            return asyncio.run(asyncio.wait_for(connected(), self._seconds))
+        except TimeoutError as error:
+            raise ConnectionError(str(heard[-1]) if heard else f"no answer within {self._seconds:g} s") from error

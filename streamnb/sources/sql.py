@@ -226,6 +226,7 @@ class _Postgres:
                 "from_sql: the address cannot be read; write 'postgresql://user:password@host/db'.",
                 code="OPTION_INVALID",
             ) from None
+        self._options = parts.get("options", "")  # the user's own come first, ours are added
         self.label = f"postgresql://{parts.get('host', '')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
         secrets, error = (parts.get("password"),), self._psycopg.Error
         self.answers = Answers("from_sql", self.label, (error,), self._is_away, seconds=seconds, secrets=secrets)
@@ -238,8 +239,8 @@ class _Postgres:
 
     def _open(self) -> Any:
         limit = max(2, round(self._seconds))
-        settings = f"-c statement_timeout={int(self._seconds * 1000)} -c default_transaction_read_only=on"
-        return self._psycopg.connect(self._dsn, connect_timeout=limit, options=settings)
+        ours = f"-c statement_timeout={int(self._seconds * 1000)} -c default_transaction_read_only=on"
+        return self._psycopg.connect(self._dsn, connect_timeout=limit, options=f"{self._options} {ours}")
 
     def columns(self, table: str) -> dict[str, pl.DataType]:
         with self._open() as link:

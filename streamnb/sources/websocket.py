@@ -9,7 +9,7 @@ from streamnb.patience import GLANCE, library, secrets_of, shown
 from streamnb.schema import Schema
 from streamnb.sources.records import format_of
 from streamnb.sources.spool import RefusedError
-from streamnb.sources.spooled import AnySpool, Reception, Spooled
+from streamnb.sources.spooled import AnySpool, NobodyAsks, Reception, Spooled
 from streamnb.sources.tcp import LONGEST
 from streamnb.time import SECOND, Duration, duration
 
@@ -56,8 +56,9 @@ def from_websocket(
                 for message in send:
                     connection.send(message)
                 reception.connected()
-                while True:
+                while reception.is_asked():
                     _take(connection, reception)
+            raise NobodyAsks  # after a goodbye: the other side takes an error in there for ours
         except errors.InvalidStatus as error:
             if error.response.status_code in {401, 403, 404}:
                 raise RefusedError(f"from_websocket: {shown(url)} answers {error.response.status_code}.") from None
@@ -77,7 +78,6 @@ def from_websocket(
 
 
 def _take(connection: object, reception: Reception) -> None:
-    reception.check()
     try:
         message = connection.recv(timeout=GLANCE)  # type: ignore[attr-defined]
     except TimeoutError:

@@ -149,6 +149,20 @@ def test_a_restarted_postgres_is_found_again(postgres_server):
     assert status(frame) == "connected"
 
 
+@pytest.mark.parametrize("words", [False, True])
+def test_what_the_address_says_of_the_session_holds(postgres_server, words):
+    import psycopg
+
+    name = f"sql_{int(words)}"
+    place = postgres_server.place(name)
+    with psycopg.connect(place) as link:
+        link.execute("CREATE TABLE orders (id INT PRIMARY KEY)")
+        link.execute("INSERT INTO orders VALUES (7)")
+    path = f"?options=-csearch_path%3D{name}"
+    where = place if words else f"{postgres_address(postgres_server)}{path}"
+    assert sn.from_sql("orders", where, "id").query().run().result["id"].tolist() == [7]
+
+
 def test_an_absent_server_and_a_wrong_password_are_one_line_without_it(postgres_server):
     absent = f"postgresql://u:hunter2@127.0.0.1:{free_port()}/d"
     wrong = f"postgresql://postgres:hunter2@127.0.0.1:{postgres_server.port}/postgres"

@@ -27,6 +27,7 @@ class Server:
 
         self.said: queue.Queue[str | bytes] = queue.Queue()
         self.heard: list[Any] = []
+        self.farewells: list[int | None] = []
         self._connections: list[Any] = []
         self._server = serve(self._serve, "127.0.0.1", port, process_request=self._admit, max_size=None)
         self.url = f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}/clicks"
@@ -38,9 +39,16 @@ class Server:
         return None
 
     def _serve(self, connection: Any) -> None:
+        try:
+            self._speak(connection)
+        finally:
+            connection.close()
+            self.farewells.append(connection.close_code)
+
+    def _speak(self, connection: Any) -> None:
         self._connections.append(connection)
         self.heard.append(connection.recv())
-        while connection is self._connections[-1]:
+        while connection is self._connections[-1] and connection.close_code is None:
             try:
                 said = self.said.get(timeout=0.05)
             except queue.Empty:
@@ -84,6 +92,14 @@ def test_a_message_is_a_row_text_or_bytes(server):
     assert server.heard == ["subscribe"]
     query.rewind(-1).run()
     assert query.result["v"].tolist() == [1, 2]
+
+
+def test_a_query_that_ends_says_goodbye(server):
+    query = read(server).query()
+    server.said.put('{"v": 1}')
+    step_until(query, 1)
+    query.stop()
+    eventually(lambda: server.farewells == [1000])
 
 
 def test_a_connection_that_breaks_is_made_again(server):
