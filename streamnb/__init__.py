@@ -53,6 +53,7 @@ from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, from
 from streamnb.group_state import GroupState
 from streamnb.learn import chaos, data, simulate
 from streamnb.learn.check import check, hint, solution
+from streamnb.learn.decide import decisions
 from streamnb.learn.load import load
 from streamnb.learn.predict import predict
 from streamnb.learn.race import race
@@ -172,6 +173,7 @@ __all__ = [
     "crash",
     "crash_lab",
     "data",
+    "decisions",
     "delay",
     "doctor",
     "first",

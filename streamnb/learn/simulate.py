@@ -44,6 +44,11 @@ def payments(seed: int = 0, cards: int = 200, days: int = 3, every: str = "10 mi
     return _replay(_payments(seed, cards, days).drop(columns="fraud"), every)
 
 
+def payment_table(seed: int = 0, cards: int = 200, days: int = 3) -> pd.DataFrame:
+    """Return simulated payments as a table with the truth, ``fraud``: empty, or the kind of it. Simulated."""
+    return _payments(seed, cards, days).copy()
+
+
 def sensors(seed: int = 0, machines: int = 8, hours: float = 24.0, every: str = "10 min") -> StreamFrame:
     """Stream the temperatures of machines, a reading a minute each. Simulated.
 
