@@ -92,6 +92,7 @@ from streamnb.views.inspectors import (
     state,
     why,
     windows,
+    work,
 )
 from streamnb.views.queries import queries
 from streamnb.views.reports import bars, flags, line, table
@@ -240,6 +241,7 @@ __all__ = [
     "window",
     "window_time",
     "windows",
+    "work",
     "workbench",
     "workers",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -29,3 +30,14 @@ def _in_silence(query: Any) -> None:
 
 opened: Callable[[Any], None] = _in_silence
 """Tell what will surprise in a query that was just made."""
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Tell of no query that is made within: a check makes many, and says one thing."""
+    global opened  # noqa: PLW0603  the hook itself is silenced
+    before, opened = opened, _in_silence
+    try:
+        yield
+    finally:
+        opened = before

@@ -6,6 +6,7 @@ import html
 from importlib import import_module, resources
 from typing import Any
 
+from streamnb.display import quietly
 from streamnb.errors import one_of
 from streamnb.learn.exercise import Exercise, Verdict, judge
 
@@ -38,7 +39,8 @@ def check(name: str, answer: Any = None) -> Card:
     >>> print(sn.check("03.A"))
     not tried
     """
-    verdict: Verdict = judge(exercise(name), answer)
+    with quietly():
+        verdict: Verdict = judge(exercise(name), answer)
     return Card(_MARKS[verdict.outcome], verdict.outcome, verdict.reason)
 
 

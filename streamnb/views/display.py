@@ -18,6 +18,7 @@ from streamnb.views.poster import Poster, Subject
 from streamnb.views.sources import Sources
 from streamnb.views.state import State
 from streamnb.views.still import put
+from streamnb.views.work import Work
 
 if TYPE_CHECKING:
     from streamnb.progress import Playable
@@ -34,7 +35,7 @@ _cells: dict[str, tuple[str, list[Dashboard | Poster]]] = {}
 
 def every_view() -> tuple[type[View], ...]:
     """Return all views of queries, tabs of their dashboards or not."""
-    return (*VIEWS, Modes)
+    return (*VIEWS, Modes, Work)
 
 
 def show(query: Playable, names: tuple[str, ...] = ()) -> None:

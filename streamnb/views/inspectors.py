@@ -198,6 +198,11 @@ def crash_lab(
     return Exhibit(CrashLab(query, batch, sinks))
 
 
+def work(query: Playable) -> Inspector:
+    """Show the rows a query has read so far, beside those of a job that starts over for each report."""
+    return Inspector(query, "work")
+
+
 def playground(preset: str = "") -> Exhibit:
     """Play with a watermark: rows to pull about, lengths and mode to change, and three challenges that are judged.
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import streamnb as sn
+from streamnb import display
 from streamnb.learn.check import check, exercise, hint, lesson, lessons, solution
 from streamnb.learn.exercise import Exercise, World, Wrong, judge
 
@@ -108,3 +109,15 @@ def test_a_solution_is_shown_as_code():
 def test_an_exercise_that_is_not_there_names_those_that_are():
     with pytest.raises(sn.PlanError, match=r"03\.A"):
         check("03.Z", 1)
+
+
+def test_a_check_tells_nothing_of_the_queries_it_makes(monkeypatch):
+    told: list[object] = []
+    monkeypatch.setattr(display, "opened", told.append)
+    grows = "def by_airport(rows): return rows.group_by('origin').agg(landed=sn.count())"
+    known = {"sn": sn}
+    exec(grows, known)  # noqa: S102  a learner's answer
+    assert repr(check("00.A", known["by_airport"])).startswith("not yet")
+    assert told == []
+    sn.data.landings().group_by("origin").agg(n=sn.count()).query("update").stop()
+    assert len(told) == 1
