@@ -11,8 +11,6 @@ import pytest
 
 from tests.browser.lab import ARTIFACTS, Lab, Notebook
 
-LESSON = "03_how_long_to_wait.ipynb"
-DASHBOARD = ".sn-dashboard"
 Open = Callable[[str], Notebook]
 
 START = """
@@ -101,19 +99,6 @@ def test_two_views_of_a_query_agree(open_notebook: Open, lab: Lab):
     button(notebook, 0, "step").click()
     for n in (0, 1):
         places.nth(n).filter(has_text="batch 0 of 0").wait_for()
-    assert notebook.errors == []
-
-
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_the_lesson_runs_and_looks_right(open_notebook: Open, theme: str):
-    notebook = open_notebook(LESSON)
-    notebook.set_theme(f"JupyterLab {theme}")
-    notebook.run_all()
-    notebook.wait_for_text("watermark ")
-    shown = notebook.page.locator(f".jp-Notebook:visible {DASHBOARD}").first
-    shown.scroll_into_view_if_needed()
-    shown.screenshot(path=ARTIFACTS / f"dashboard-{theme.lower()}.png")
-    notebook.screenshot(f"lesson-03-{theme.lower()}")
     assert notebook.errors == []
 
 
