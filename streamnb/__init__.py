@@ -48,6 +48,7 @@ from streamnb.connectors import (
 )
 from streamnb.crashing.crash import crash
 from streamnb.errors import CheckpointError, ColumnNotFoundError, DataError, PlanError, QueryError, StreamnbError
+from streamnb.evolving.differing import diff
 from streamnb.expressions import window_time
 from streamnb.frame import StreamFrame, from_files, from_pandas, from_rate, from_streamz, stream
 from streamnb.group_state import GroupState
@@ -176,6 +177,7 @@ __all__ = [
     "data",
     "decisions",
     "delay",
+    "diff",
     "doctor",
     "first",
     "flags",

@@ -134,7 +134,10 @@ class Forking(Evolving):
         if found is None and origin.stopped:
             self._origin, self._inputs.commits = None, True
             return False, None
-        return True, None if found is None else found.planned
+        if found is None:
+            return True, None
+        given = self._givens.shared(found.planned.given, origin._givens)  # noqa: SLF001
+        return True, replace(found.planned, given=given)
 
     # -- switch
 

@@ -41,6 +41,12 @@ class Givens:
         known = self._before.get(batch_id, {})
         return {n: v for n, v in known.items() if n in self._rules or setting(n).times_set == self._times_set.get(n)}
 
+    def shared(self, given: Given | None, other: Givens) -> Given | None:
+        """Return what of another query's batch is given to this one too: not what other rules of the same name say."""
+        if given is None:
+            return None
+        return {n: v for n, v in given.items() if self._rules.get(n) is other._rules.get(n)}
+
     def values(self, given: Given | None) -> Given:
         """Return what is given to the steps: a version itself in the place of its number."""
         return {n: self._rules[n].numbered(v) if n in self._rules else v for n, v in (given or {}).items()}
