@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
+from streamnb import display
 from streamnb.answers.cards import NOTE, YES, Card, Line, plural
 from streamnb.answers.lineage import ROWS, Recording, carried, ids_in, streams_of
 from streamnb.errors import QueryError
@@ -43,14 +44,21 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Differences(Card):
-    """Two runs compared over the batches that both have done: how many rows are the ``same``, and every other one."""
+    """Two runs compared over the batches that both have done: how many rows are the ``same``, and every other one.
+
+    ``given_out`` is how many rows both gave out, by batch.
+    """
 
     names: tuple[str, str]
     batches: tuple[int, int]
     same: int
     differences: tuple[Difference, ...]
+    given_out: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     __repr__ = Card.__repr__
+
+    def _ipython_display_(self) -> None:
+        display.answer(self)
 
     @property
     def equal(self) -> bool:
@@ -113,6 +121,8 @@ class _Run:
         self.left_out: dict[int, str] = {}
         self.rows = self._named(*self._again())
         self.held = self._held
+        traces, emitted = self.recording.traces, self.recording.emitted
+        self.given_out = {traces[number].batch_id: len(emitted[number]) for number in self.at}
 
     def _again(self) -> tuple[list[pl.DataFrame], list[int]]:
         """Run the batches; return what came out with the numbers of its rows, and of which batch."""
@@ -220,7 +230,9 @@ class _Comparison:
         count = sum(map(len, self.a.rows.values()))
         same = count - sum(d.what != "only b" for d in found)
         a, b = (query.name for query in self.queries)
-        return Differences((a, b), self.batches, same, found)
+        counts = [run.given_out for run in (self.a, self.b)]
+        given_out = {batch: (counts[0][batch], counts[1][batch]) for batch in counts[0]}
+        return Differences((a, b), self.batches, same, found, given_out)
 
     def _differences(self) -> Iterator[Difference]:
         for name in dict.fromkeys([*self.a.rows, *self.b.rows]):

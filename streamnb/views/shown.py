@@ -6,6 +6,7 @@ from functools import singledispatch
 from typing import Any
 
 from streamnb.answers.doctor import Diagnosis
+from streamnb.evolving.differing import Differences
 from streamnb.spark.compare import Comparison
 from streamnb.spark.forecast import Forecast
 from streamnb.suggest import Suggestion
@@ -17,6 +18,7 @@ from streamnb.views.frontier import Frontier
 from streamnb.views.poster import Subject
 from streamnb.views.share import Share
 from streamnb.views.still import put
+from streamnb.views.two_runs import TwoRuns
 from streamnb.what_if import WhatIf
 
 
@@ -44,6 +46,11 @@ def _diagnosis(answer: Diagnosis) -> Subject:
 @subject_of.register
 def _forecast(answer: Forecast) -> Subject:
     return Foretold(answer)
+
+
+@subject_of.register
+def _differences(answer: Differences) -> Subject:
+    return TwoRuns(answer)
 
 
 @subject_of.register
