@@ -88,8 +88,8 @@ class Evolution(Card):
         return ["groups that are open hold what the old logic let through"] if kept and self.changes else []
 
     @property
-    def table(self) -> pd.DataFrame:
-        """A row an operator with state."""
+    def fates(self) -> pd.DataFrame:
+        """A row an operator with state: ``operator``, ``state`` (its fate, or ``"refused"``) and ``why``."""
         rows = [(v.operator, "refused" if v in self.refused else v.fate, v.why) for v in self.verdicts]
         return pd.DataFrame(rows, columns=["operator", "state", "why"])
 
