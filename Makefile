@@ -69,10 +69,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.pip
 	$(PIP) install --quiet --editable ".[lab]" --group dev
 	@touch $@ $(VENV)/.lab
 
-# Pathway wants an older pyarrow; without it the bench leaves it out and says so.
+# Pathway wants an older pyarrow; without it, or without Bytewax, the bench leaves it out and says so.
 $(VENV)/rivals:
 	$(PYTHON) -m venv $@
-	-$@/bin/python -m pip --disable-pip-version-check install --quiet pathway polars
+	-$@/bin/python -m pip --disable-pip-version-check install --quiet bytewax polars
+	-$@/bin/python -m pip --disable-pip-version-check install --quiet pathway
 
 # Dependency groups need pip 25.1.
 $(VENV)/.pip:

@@ -38,7 +38,8 @@ def transform_with_state(
 
     In a batch come first the keys with rows, each once, then the timers that have expired, earliest first; a key can
     have both. A timer expires when the watermark (``"event"``) or the clock (``"processing"``) reaches it. A timer
-    registered while timers are handled waits for the next batch.
+    registered while timers are handled waits for the next batch. Rows come out as data frames, dicts or tuples; where
+    every key gives out a row or two, making data frames of them takes most of the time.
 
     Parameters
     ----------

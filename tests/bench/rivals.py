@@ -1,4 +1,4 @@
-"""The other contenders, each doing W1 its own way: Polars, streamz.dataframe, Spark, Pathway."""
+"""The other contenders, each doing W1 its own way: Polars, streamz.dataframe, Spark, Pathway, Bytewax."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ class Spark:
         self.session.stop()
 
 
-def pathway(folder: Path, files: int) -> float | None:
-    """Return the seconds that Pathway takes for W1 over some files, None where it is not installed.
+def elsewhere(rival: str, folder: Path, files: int) -> float | None:
+    """Return the seconds that Pathway or Bytewax takes for W1 over some files, None where it is not installed.
 
-    It wants an older pyarrow, so it runs in an environment of its own, ``RIVALS_PYTHON``.
+    They want other versions of what we use, so they run in an environment of their own, ``RIVALS_PYTHON``.
     """
-    script = Path(__file__).with_name("pathway_w1.py")
+    script = Path(__file__).with_name(f"{rival}_w1.py")
     done = subprocess.run(
         [_OTHER_PYTHON, str(script), str(folder), str(files)], capture_output=True, text=True, check=False
     )

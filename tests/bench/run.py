@@ -1,7 +1,7 @@
 """make bench: how fast a batch is, as ratios measured side by side in one run.
 
-``python -m tests.bench.run W1 W3`` runs some workloads, ``--light`` leaves Spark and Pathway out, ``--rounds 3`` is
-quicker. Prints a table; writes ``bench.json`` and ``RESULTS.md`` beside itself when all workloads ran, or with
+``python -m tests.bench.run W1 W3`` runs some workloads, ``--light`` leaves Spark, Pathway and Bytewax out, ``--rounds
+3`` is quicker. Prints a table; writes ``bench.json`` and ``RESULTS.md`` beside itself when all workloads ran, or with
 ``--write``. Figures compare within a run, not with another run.
 """
 
@@ -46,7 +46,7 @@ def report(figures: Sequence[Figure]) -> str:
     """Return RESULTS.md: shortfalls first."""
     facts = ", ".join(f"{name} {value}" for name, value in machine().items())
     short, rest = [f for f in figures if f.short], [f for f in figures if not f.short]
-    missing = sorted({"Spark", "Pathway"} - {word for f in figures for word in f.name.split(" ")})
+    missing = sorted({"Spark", "Pathway", "Bytewax"} - {word for f in figures for word in f.name.split(" ")})
     busy = os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
     beware = (
         " **Others used the machine too:** what is told in seconds is theirs as well; processor time is ours.\n"

@@ -17,7 +17,7 @@ from tests.bench.measure import Figure, contest, figure, ratios
 
 @dataclass(frozen=True)
 class Options:
-    """How long to measure: rounds, and whether Spark and Pathway take part."""
+    """How long to measure: rounds, and whether Spark, Pathway and Bytewax take part."""
 
     rounds: int = 5
     heavy: bool = True
@@ -79,13 +79,18 @@ def _w1_heavy(ours: float) -> list[Figure]:
         figure("W1 files", "Spark local[2], by trigger", "M rows/s", rates),
         figure("W1 files", "ours ÷ Spark", "×", [ours / statistics.median(rates)], ">= 100"),
     ]
-    few = 5
-    seconds = rivals.pathway(folder(), few)
-    if seconds is not None:
-        rate = few * BATCH / seconds / 1e6
-        found.append(figure("W1 files", "Pathway", "M rows/s", [rate]))
-        found.append(figure("W1 files", "ours ÷ Pathway", "×", [ours / rate], ">= 50"))
-    return found
+    return [*found, *_w1_elsewhere("Pathway", ours, 5, ">= 50"), *_w1_elsewhere("Bytewax", ours, 1)]
+
+
+def _w1_elsewhere(rival: str, ours: float, files: int, goal: str = "") -> list[Figure]:
+    seconds = rivals.elsewhere(rival.lower(), folder(), files)
+    if seconds is None:
+        return []
+    rate = files * BATCH / seconds / 1e6
+    return [
+        figure("W1 files", rival, "M rows/s", [rate]),
+        figure("W1 files", f"ours ÷ {rival}", "×", [ours / rate], goal),
+    ]
 
 
 def _w1_memory(options: Options) -> list[Figure]:
