@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import narwhals as nw
@@ -40,8 +40,9 @@ class Asking(Looking):
         *,
         sort: str | None = None,
         descending: bool = False,
-        filter: nw.Expr | str | Mapping[str, Any] | None = None,
+        filter: nw.Expr | str | Mapping[str, Any] | Callable[[pl.DataFrame], pl.Series] | None = None,
         touched: bool = False,
+        ending: bool = False,
         offset: int = 0,
         limit: int = 30,
     ) -> StatePage:
@@ -58,9 +59,10 @@ class Asking(Looking):
         sort, descending
             A column, or ``"expires_at"``; the oldest write first, if not given.
         filter
-            An expression over the columns, a dict of column to value, or words.
-        touched
-            Only rows that the batch wrote.
+            An expression over the columns, a dict of column to value, words, or a function of a Polars frame that
+            says of every row whether it is meant.
+        touched, ending
+            Only rows that the batch wrote; only those that the next batch ends.
 
         >>> query.state_page(batch=10).rows.head(2)
         shape: (2, 3)
@@ -73,7 +75,7 @@ class Asking(Looking):
         │ 2013-02-08 09:00:00 ┆ 2013-02-08 10:00:00 ┆ 6   │
         └─────────────────────┴─────────────────────┴─────┘
         """
-        order = Order(sort, descending, filter, touched, offset, limit)
+        order = Order(sort, descending, filter, touched, ending, offset, limit)
         with self._lock:
             traces = self._trace[self._since :]
             ids = [trace.batch_id for trace in traces]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -64,12 +64,13 @@ class StatePage:
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """Which rows a page shows: sorted by a column, those that a filter meets, only what the batch touched."""
+    """Which rows a page shows: sorted by a column, those that a filter meets, only what was touched or is ending."""
 
     sort: str | None = None
     descending: bool = False
-    filter: nw.Expr | str | Mapping[str, Any] | None = None
+    filter: nw.Expr | str | Mapping[str, Any] | Callable[[pl.DataFrame], pl.Series] | None = None
     touched: bool = False
+    ending: bool = False
     offset: int = 0
     limit: int = 30
 
@@ -110,7 +111,7 @@ def page(
     keys = key_of(stream.node)
     ending = pl.col(EXPIRES) <= (next_ if next_ is not None and _ends(stream, mode) else -_FAR)
     touched = step.changed() if step.num_rows_updated else state.clear()
-    shown = _ordered(state, touched, keys, order)
+    shown = _ordered(state.filter(ending) if order.ending else state, touched, keys, order)
     rows = shown.slice(order.offset, order.limit)
     signs = _signs(rows, touched, keys, ledger, len(sizes) - 1)
     zone = _time_type(stream)
@@ -139,7 +140,9 @@ def _ordered(state: pl.DataFrame, touched: pl.DataFrame, keys: tuple[str, ...] |
     rows = state
     if order.touched and keys:
         rows = rows.join(touched.select(keys), on=keys, how="semi", nulls_equal=True)
-    if order.filter is not None:
+    if callable(order.filter) and not isinstance(order.filter, nw.Expr):
+        rows = rows.filter(order.filter(rows))
+    elif order.filter is not None:
         what = asked(order.filter)
         if not what.fits(state.schema):
             raise column_not_found("state", next(n for n in what.columns if n not in state.schema), state.columns)

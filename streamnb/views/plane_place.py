@@ -37,21 +37,22 @@ class Totals:
     late: int = 0
     dropped: int = 0
     missing: int = 0
+    aside: int = 0
     unseen: int = 0
 
     def plus(self, codes: Codes, missing: int) -> Totals:
         """Return the totals with one more batch."""
-        counted, late, dropped, *_ = np.bincount(codes, minlength=len(FATES)).tolist()
+        counted, late, dropped, aside, _ = np.bincount(codes, minlength=len(FATES)).tolist()
         return Totals(
             self.rows + len(codes), self.counted + counted + late, self.late + late, self.dropped + dropped,
-            self.missing + missing, self.unseen,
+            self.missing + missing, self.aside + aside, self.unseen,
         )  # fmt: skip
 
     def past(self, rows: int, aside: int, dropped: int) -> Totals:
         """Return the totals with a batch of which only numbers are known."""
         return Totals(
             self.rows + rows, self.counted + rows - aside - dropped, self.late, self.dropped + dropped, self.missing,
-            self.unseen + rows,
+            self.aside + aside, self.unseen + rows,
         )  # fmt: skip
 
 

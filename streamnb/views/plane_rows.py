@@ -46,6 +46,8 @@ __all__ = [
 
 BOUNDS = ["window_start", "window_end"]
 _AT = "__at"
+MOST_TOLD = 2_000
+"""Batches whose windows are told in full; of older ones final results stay, without their words."""
 _KEPT, _SHED = 120, 30
 """Batches in sight where the end of the input is unknown, and how many leave together."""
 
@@ -93,6 +95,7 @@ class Story:
         self._readings: list[Reading] = []
         self._held: pl.DataFrame | None = None
         self._full = self._kept = 0  # from which reading on rows are kept, and how many
+        self._told = 0  # from which reading on windows are told in full
 
     def follow(self, traces: Sequence[Trace], most: int | None = None) -> list[Reading]:
         """Return one reading a batch; a trace that was rewound is read anew from its first batch.
@@ -137,7 +140,11 @@ class Story:
             self._held = self._held.filter(pl.Series(instants(self._held, BOUNDS[1]) > by))
 
     def _let_go(self) -> None:
-        """Keep the rows of the newest batches only, so that an hour of play takes no more than a minute of it."""
+        """Keep rows and words of the newest batches only, so that an hour of play takes no more than a minute of it."""
+        for n in range(self._told, len(self._readings) - MOST_TOLD):
+            old = self._readings[n]
+            final = tuple((time, replace(interval, tip="")) for time, interval in old.final)
+            self._readings[n], self._told = replace(old, final=final, open=()), n + 1
         while self._kept > MOST_KEPT and self._full < len(self._readings) - 1:
             old = self._readings[self._full]
             left_out = old.left_out.all_of(old.placed.codes, CODE[LATE], CODE[DROPPED])

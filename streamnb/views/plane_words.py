@@ -62,7 +62,7 @@ def key(scene: Scene) -> tuple[tuple[str, str], ...]:
         marks.append((LATE, f"late, still {counted}"))
     if scene.closes:
         marks.append((DROPPED, FATES[DROPPED]))
-    if any((reading.placed.codes == CODE[ASIDE]).any() for reading in scene.every):
+    if scene.every and scene.every[-1].totals.aside:
         marks.append((ASIDE, FATES[ASIDE]))
     return (*marks, (UPCOMING, FATES[UPCOMING]))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from streamnb.errors import QueryError
 from streamnb.progress import Outline, Playable, Progress, Trace
 from streamnb.views.chart import Frame, across, batch_ticks, big, byte_count, upward
 from streamnb.views.shapes import (
@@ -27,7 +28,7 @@ from streamnb.views.shapes import (
     table,
     text,
 )
-from streamnb.views.state_rows import EXPIRES, MARK, OPERATOR, PAGE, Asked, Page, page_of, touched
+from streamnb.views.state_rows import EXPIRES, LEAVING, MARK, OLD, PAGE, Asked, Page, page_of, touched
 from streamnb.views.view import View
 
 STRIP, MOST_GONE, MOST_BATCHES = 12, 8, 240
@@ -45,29 +46,49 @@ class Size:
     nbytes: int
 
 
-def sizes(progress: Sequence[Progress]) -> list[Size]:
-    """Return the size of state after every batch."""
-    found: list[Size] = []
-    removed = 0
-    for batch in progress:
+class Sizes:
+    """The sizes of state after every batch; following the progress reads only what is new in it."""
+
+    def __init__(self) -> None:
+        self._read: list[Progress] = []
+        self._found: list[Size] = []
+        self._removed = 0
+
+    def follow(self, progress: Sequence[Progress], count: int) -> list[Size]:
+        """Return the sizes after the first ``count`` batches."""
+        known = len(self._read)
+        if known > len(progress) or (known and progress[known - 1] is not self._read[-1]):
+            self._read, self._found, self._removed = [], [], 0
+        for batch in progress[len(self._read) :]:
+            self._read.append(batch)
+            self._found.append(self._size(batch))
+        return self._found[:count]
+
+    def _size(self, batch: Progress) -> Size:
         operators = batch.state_operators
         rows = sum(o.num_rows_total for o in operators)
-        removed += sum(o.num_rows_removed for o in operators)
-        found.append(Size(batch.batch_id, rows, rows + removed, sum(o.memory_used_bytes for o in operators)))
-    return found
+        self._removed += sum(o.num_rows_removed for o in operators)
+        return Size(batch.batch_id, rows, rows + self._removed, sum(o.memory_used_bytes for o in operators))
+
+
+def sizes(progress: Sequence[Progress]) -> list[Size]:
+    """Return the size of state after every batch."""
+    return Sizes().follow(progress, len(progress))
 
 
 def state_sheet(
     page: Page, trace: Trace, outline: Outline, history: Sequence[Size], asked: Asked, *,
-    changes: Sequence[pl.DataFrame], log: bool = False,
+    changes: Sequence[pl.DataFrame], log: bool = False, operators: Sequence[str] = (),
 ) -> Sheet:  # fmt: skip
     """Lay out state after the last batch of ``history``; ``changes`` are the frames that the last batches touched."""
-    gone = _gone(trace)
+    gone = page.removed
+    several = [Choice("operator", "state of", tuple((o, o) for o in operators), asked.operator)]
     parts: list[Part] = [
+        *(several if len(operators) > 1 else []),
         Search("find", "find a key", asked.find),
         Choice("only", "show", _ONLY, asked.only),
         *_pages(page, asked),
-        _grid(page, gone, trace, asked, changes),
+        _grid(page, trace, asked, changes),
         Choice("scale", "scale", _SCALES, "log" if log else "linear"),
         size_figure(history, log=log),
     ]
@@ -111,10 +132,8 @@ def _pages(page: Page, asked: Asked) -> list[Part]:
     return [Choice("page", f"of {page.found:,} keys", options, str(asked.page))]
 
 
-def _grid(page: Page, gone: int, trace: Trace, asked: Asked, changes: Sequence[pl.DataFrame]) -> Grid:
-    names = [n for n in page.rows.columns if not n.startswith("__") and n not in {EXPIRES, OPERATOR}]
-    several = len({step.operator for step in trace.steps}) > 1
-    heads = [*([OPERATOR] if several else []), *names]
+def _grid(page: Page, trace: Trace, asked: Asked, changes: Sequence[pl.DataFrame]) -> Grid:
+    heads = [n for n in page.rows.columns if not n.startswith("__") and n != EXPIRES]
     way = {asked.sort.removeprefix("-"): "down" if asked.sort.startswith("-") else "up"} if asked.sort else {}
     columns = (
         *(Column(n, "", page.rows.schema[n].is_numeric(), n, way.get(n, "")) for n in heads),
@@ -123,18 +142,18 @@ def _grid(page: Page, gone: int, trace: Trace, asked: Asked, changes: Sequence[p
     )
     strips = touched(page, changes)
     rows = [_row(row, heads, trace, strip) for row, strip in zip(page.rows.iter_rows(named=True), strips, strict=True)]
-    rows += _gone_rows(trace, heads, len(columns)) if not asked.page and not asked.find else []
-    unseen = gone - MOST_GONE
+    rows += _gone_rows(page, trace, heads) if not asked.page and not asked.find else []
+    unseen = page.removed - MOST_GONE
     note = f"{unseen:,} more evicted in this batch." if unseen > 0 else ""
     return Grid("", columns, tuple(rows), note)
 
 
 def _row(row: dict[str, Any], heads: Sequence[str], trace: Trace, strip: str) -> Row:
-    before = {i: _word(row[f"__old_{n}"]) for i, n in enumerate(heads) if row.get(f"__old_{n}") is not None}
+    before = {i: _word(row[OLD + n]) for i, n in enumerate(heads) if row.get(OLD + n) is not None}
     cells = tuple(_word(row[n]) for n in heads)
     was = tuple((i, old) for i, old in before.items() if row[MARK] == "changed" and old != cells[i])
-    mark = "leaving" if row["__leaving"] else row[MARK]
-    return Row((*cells, _eviction(row[EXPIRES], trace, leaving=row["__leaving"]), strip), mark, was=was)
+    mark = "leaving" if row[LEAVING] else row[MARK]
+    return Row((*cells, _eviction(row[EXPIRES], trace, leaving=row[LEAVING]), strip), mark, was=was)
 
 
 def _word(value: Any) -> str:
@@ -155,21 +174,11 @@ def _eviction(ends: dt.datetime | None, trace: Trace, *, leaving: bool) -> str:
     return f"the watermark reaches {spell_time(ends)}"
 
 
-def _gone(trace: Trace) -> int:
-    return sum(step.num_rows_removed for step in trace.steps)
-
-
-def _gone_rows(trace: Trace, heads: Sequence[str], width: int) -> list[Row]:
-    found: list[Row] = []
+def _gone_rows(page: Page, trace: Trace, heads: Sequence[str]) -> list[Row]:
     by = trace.watermark
     why = "evicted: no longer needed" if by is None else f"evicted: the watermark was {spell_time(by)}"
-    for step in trace.steps:
-        if step.num_rows_removed and len(found) < MOST_GONE:
-            for row in step.removed().head(MOST_GONE - len(found)).iter_rows(named=True):
-                told = {OPERATOR: step.operator, **row}
-                cells = [_word(told[n]) if n in told else "" for n in heads]
-                found.append(Row((*cells, why, "")[:width], "gone"))
-    return found
+    told = page.gone.head(MOST_GONE).iter_rows(named=True)
+    return [Row((*(_word(row[n]) if n in row else "" for n in heads), why, ""), "gone") for row in told]
 
 
 def size_figure(history: Sequence[Size], *, log: bool) -> Figure:
@@ -199,7 +208,7 @@ def size_figure(history: Sequence[Size], *, log: bool) -> Figure:
 
 
 class State(View):
-    """Keys and values after a batch; the frames stay in the kernel, one page travels."""
+    """Keys and values after a batch; they are found, sorted and cut in the kernel, and one page travels."""
 
     name = "state"
 
@@ -207,55 +216,66 @@ class State(View):
         super().__init__(query)
         self.asked = Asked()
         self.log = False
-        self._kept: dict[int, tuple[Trace, pl.DataFrame]] = {}
-        self._changes: dict[int, tuple[Trace, pl.DataFrame]] = {}
+        self._sizes = Sizes()
+        self._keys: dict[tuple[str, Outline], tuple[str, ...]] = {}  # of the operator that is shown
+        self._changes: dict[int, tuple[Trace, str, pl.DataFrame]] = {}
+
+    @classmethod
+    def fits(cls, query: Playable) -> bool:
+        """Return whether state can be asked for."""
+        return hasattr(query, "state_page")
 
     def sheet(self, at: int) -> Sheet:
         """Lay out the page asked for."""
         if at < 0:
             return nothing("Nothing is remembered yet: no batch has run.")
-        traces = list(self.query.trace[: at + 1])
-        trace, outline = traces[-1], self.query.outline
-        if not trace.steps:
+        operators: tuple[str, ...] = self.query.state_operators()  # type: ignore[attr-defined]  # a Query
+        if not operators:
             return nothing("This query remembers nothing: none of its operators keeps state.")
-        now = self._state(traces, at)
-        before = self._state(traces, at - 1) if at else now.clear()
-        watermark = trace.watermark_after
-        page = page_of(now, before, outline, watermark, self.asked)
-        history = sizes(self.query.progress[: at + 1])
-        return state_sheet(page, trace, outline, history, self.asked, changes=self._touched(traces), log=self.log)
+        traces, outline = list(self.query.trace[: at + 1]), self.query.outline
+        asked = self.asked if self.asked.operator in operators else replace(self.asked, operator=operators[0])
+        try:
+            page = self._page(traces[-1].batch_id, asked)
+        except QueryError as error:  # another logic ran then
+            return nothing(str(error))
+        changes = self._touched(traces, asked.operator)
+        history = self._sizes.follow(self.query.progress, at + 1)
+        return state_sheet(
+            page, traces[-1], outline, history, asked, changes=changes, log=self.log, operators=operators
+        )
 
-    def _state(self, traces: Sequence[Trace], at: int) -> pl.DataFrame:
-        trace = traces[at]
-        known = self._kept.get(trace.batch_id)
-        if known is None or known[0].serial != trace.serial:
-            known = trace, pl.from_pandas(self.query.state_at(trace.batch_id))
-            self._kept = {i: kept for i, kept in self._kept.items() if i == trace.batch_id - 1} | {
-                trace.batch_id: known
-            }
-        return known[1]
+    def _page(self, batch: int, asked: Asked) -> Page:
+        query: Any = self.query
+        which = asked.operator, query.outline
+        if which not in self._keys:
+            self._keys = {which: query.state_page(asked.operator, batch, limit=0).keys}
+        return page_of(query.state_page(asked.operator, batch, **asked.order(self._keys[which])))
 
-    def _touched(self, traces: Sequence[Trace]) -> list[pl.DataFrame]:
-        last = traces[-STRIP:]
-        known = {t.batch_id: self._changes.get(t.batch_id) for t in last}
-        fresh = {
-            t.batch_id: k if (k := known[t.batch_id]) and k[0].serial == t.serial else (t, _changed(t)) for t in last
-        }
-        self._changes = fresh
-        return [frame for _, frame in fresh.values()]
+    def _touched(self, traces: Sequence[Trace], operator: str) -> list[pl.DataFrame]:
+        known = self._changes
+        self._changes = {t.batch_id: _kept(known.get(t.batch_id), t, operator) for t in traces[-STRIP:]}
+        return [frame for _, _, frame in self._changes.values()]
 
     def hear(self, name: str, value: Any) -> None:
-        """Turn a page, sort, look for words, or show only what changed."""
+        """Turn a page, sort, look for words, show only what changed, or another operator."""
         if name == "scale":
             self.log = value == "log"
         elif name == "page":
             self.asked = replace(self.asked, page=int(value))
         elif name == "sort":
             self.asked = replace(self.asked, page=0, sort=f"-{value}" if self.asked.sort == value else value)
+        elif name == "operator":
+            self.asked = replace(self.asked, page=0, sort="", operator=str(value))
         elif name in {"find", "only"}:
             self.asked = replace(self.asked, page=0, **{name: str(value)})
 
 
-def _changed(trace: Trace) -> pl.DataFrame:
-    frames = [step.changed() for step in trace.steps]
-    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+def _kept(
+    known: tuple[Trace, str, pl.DataFrame] | None, trace: Trace, operator: str
+) -> tuple[Trace, str, pl.DataFrame]:
+    """Return what a batch changed in an operator, as it is known already if it is."""
+    if known is not None and known[0].serial == trace.serial and known[1] == operator:
+        return known
+    verb = operator.partition(" ")[0]
+    frames = [step.changed() for step in trace.steps if step.operator == verb]
+    return trace, operator, pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()

@@ -1,29 +1,49 @@
-"""The rows of state as a reader asks for them: found, sorted, paged, and compared with the batch before."""
+"""The rows of state as a reader asks for them; they are found, sorted and cut where the state is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
-from streamnb.progress import Outline
+from streamnb.answers.kept import StatePage
 from streamnb.views.plane_tips import in_words
 
 PAGE = 30
 """Keys on a page: all that travels to the browser."""
-EXPIRES, OPERATOR = "expires_at", "operator"
-MARK, _OLD = "__mark", "__old_"
+EXPIRES = "expires_at"
+MARK, LEAVING, OLD = "__mark", "__leaving", "__old_"
+_MANY = 10_000
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the reader chose: a page, a column to sort by (``-`` before it: downward), words to find, changes only."""
+    """What the reader chose.
 
+    An operator, a page, a column to sort by (``-`` before it: downward), words to find in the keys, and which rows:
+    ``"all"``, what ``"changed"``, what is ``"leaving"``.
+    """
+
+    operator: str = ""
     page: int = 0
     sort: str = ""
     find: str = ""
     only: str = "all"
+
+    def order(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Return the same for ``q.state_page``."""
+        sort = self.sort or next(iter(keys), "")
+        return {
+            "sort": sort.removeprefix("-") or None,
+            "descending": sort.startswith("-"),
+            "filter": holds(self.find, keys) if self.find else None,
+            "touched": self.only == "changed",
+            "ending": self.only == "leaving",
+            "offset": self.page * PAGE,
+            "limit": PAGE,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,77 +57,54 @@ class Page:
     new: int
     changed: int
     leaving: int
+    removed: int
+    gone: pl.DataFrame
 
 
-def keys_of(state: pl.DataFrame, outline: Outline) -> tuple[str, ...]:
-    """Return the columns that name a row; all that it holds where the outline does not tell."""
-    wanted = [*(("window_start", "window_end") if outline.window else ()), *outline.keys]
-    found = tuple(name for name in wanted if name in state.columns)
-    if not found:
-        found = tuple(name for name in state.columns if name not in {OPERATOR, EXPIRES, *outline.values})
-    return (OPERATOR, *found)
+def holds(words: str, keys: Sequence[str]) -> Callable[[pl.DataFrame], pl.Series]:
+    """Return what says which rows have words in their keys, whatever the case."""
+
+    def found(rows: pl.DataFrame) -> pl.Series:
+        told = [in_words(rows.get_column(n)).str.to_lowercase() for n in keys or rows.columns if n in rows.columns]
+        return rows.select(pl.any_horizontal(c.str.contains(words.lower(), literal=True) for c in told)).to_series()
+
+    return found
 
 
-def page_of(now: pl.DataFrame, before: pl.DataFrame, outline: Outline, watermark: object, asked: Asked) -> Page:
-    """Return a page of ``now``; ``watermark`` is the one that the next batch evicts by.
-
-    A row is new where ``before`` has no row of its keys, changed where a value differs, leaving where the watermark
-    has reached its end.
-    """
-    keys = keys_of(now, outline)
-    marked = _marked(now, before, keys, watermark)
-    counts = dict(marked.group_by(MARK).len().iter_rows())
-    leaving = marked.get_column("__leaving").sum() if marked.height else 0
-    shown = marked.filter(pl.col(MARK) != "") if asked.only == "changed" else marked
-    if asked.only == "leaving":
-        shown = marked.filter(pl.col("__leaving"))
-    shown = _sorted(_found(shown, keys, asked.find), asked.sort or next(iter(keys[1:]), ""))
-    page = shown.slice(asked.page * PAGE, PAGE)
-    return Page(page, keys, shown.height, now.height, counts.get("new", 0), counts.get("changed", 0), int(leaving))
+def page_of(told: StatePage) -> Page:
+    """Return a page as it is shown: what is told beside the rows stands in columns of its own."""
+    keys = told.keys or tuple(told.rows.columns)
+    values = [name for name in told.rows.columns if name not in keys]
+    olds = [_olds(name, told) for name in values if any(told.before)]
+    ends = pl.Series(EXPIRES, [None if end is None else end.to_pydatetime() for end in told.ends])
+    beside = (pl.Series(MARK, told.signs, pl.String), pl.Series(LEAVING, told.ends_next, pl.Boolean), ends)
+    return Page(
+        told.rows.with_columns(*beside, *olds), keys, told.matched, told.total, told.new, told.changed, told.ending,
+        told.removed, told.gone,
+    )  # fmt: skip
 
 
-def _marked(now: pl.DataFrame, before: pl.DataFrame, keys: Sequence[str], watermark: object) -> pl.DataFrame:
-    values = [name for name in now.columns if name not in {*keys, EXPIRES}]
-    shared = [name for name in values if name in before.columns]
-    known = (
-        before.select(*keys, *(pl.col(n).alias(_OLD + n) for n in shared)) if set(keys) <= set(before.columns) else None
-    )
-    ends = pl.col(EXPIRES) <= pl.lit(watermark) if watermark is not None and now.height else pl.lit(value=False)
-    if known is None or not known.height:
-        mark = pl.lit("new" if now.height else "")
-        return now.with_columns(mark.alias(MARK), ends.fill_null(value=False).alias("__leaving"))
-    known = known.unique(keys, keep="first").with_columns(pl.lit(value=True).alias("__known"))
-    joined = now.join(known, on=list(keys), how="left", nulls_equal=True, maintain_order="left")
-    differs = pl.any_horizontal(pl.lit(value=False), *(pl.col(n).ne_missing(pl.col(_OLD + n)) for n in shared))
-    mark = pl.when(pl.col("__known").is_null()).then(pl.lit("new")).when(differs).then(pl.lit("changed"))
-    return joined.with_columns(
-        mark.otherwise(pl.lit("")).alias(MARK), ends.fill_null(value=False).alias("__leaving")
-    ).drop("__known")
-
-
-def _found(rows: pl.DataFrame, keys: Sequence[str], words: str) -> pl.DataFrame:
-    if not words:
-        return rows
-    hits = (in_words(rows.get_column(n)).str.to_lowercase().str.contains(words.lower(), literal=True) for n in keys)
-    return rows.filter(pl.any_horizontal(*hits))
-
-
-def _sorted(rows: pl.DataFrame, sort: str) -> pl.DataFrame:
-    name = sort.removeprefix("-")
-    if name not in rows.columns or rows.schema[name].is_nested():
-        return rows
-    return rows.sort(name, descending=sort.startswith("-"), nulls_last=True, maintain_order=True)
+def _olds(name: str, told: StatePage) -> pl.Series:
+    values = [None if before is None else before.get(name) for before in told.before]
+    return pl.Series(OLD + name, values, told.rows.schema[name], strict=False)
 
 
 def touched(page: Page, changes: Sequence[pl.DataFrame]) -> list[str]:
     """Return for every row of a page which of some batches touched it, oldest first: ``▫`` and ``▪``."""
-    on = [name for name in page.keys if name != OPERATOR]
     strips = [""] * page.rows.height
-    numbered = page.rows.select(on).with_row_index("__at") if on else None
+    numbered = page.rows.select(page.keys).with_row_index("__at")
     for frame in changes:
         hit: set[int] = set()
-        if numbered is not None and frame.height and set(on) <= set(frame.columns):
-            same = frame.select(pl.col(n).cast(numbered.schema[n]) for n in on).unique()
-            hit = set(numbered.join(same, on=on, how="semi", nulls_equal=True).get_column("__at").to_list())
+        if frame.height and set(page.keys) <= set(frame.columns):
+            near = _near(frame.select(pl.col(n).cast(numbered.schema[n]) for n in page.keys), numbered)
+            hit = set(numbered.join(near, on=page.keys, how="semi", nulls_equal=True).get_column("__at").to_list())
         strips = [strip + ("▪" if i in hit else "▫") for i, strip in enumerate(strips)]
     return strips
+
+
+def _near(frame: pl.DataFrame, wanted: pl.DataFrame) -> pl.DataFrame:
+    """Leave out most of the rows that no wanted one is like, where there are many."""
+    plain = [name for name, dtype in frame.schema.items() if not dtype.is_nested()]
+    if frame.height < _MANY or not plain:
+        return frame
+    return frame.filter(pl.col(plain[-1]).is_in(wanted.get_column(plain[-1]).implode(), nulls_equal=True))

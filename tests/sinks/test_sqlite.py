@@ -121,6 +121,34 @@ def test_a_locked_file_is_one_line_and_the_batch_comes_again(tmp_path):
     assert ask(tmp_path / "db") == [("a",)]
 
 
+def mode(path) -> str:
+    with closing(sqlite3.connect(path)) as db:
+        return str(db.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def test_after_the_query_the_file_is_one_file_again(tmp_path):
+    path = tmp_path / "db"
+    source = sn.MemorySource({"k": "int64"})
+    source.add([{"k": 1}])
+    query = sn.stream(source).query(sink=sn.sinks.SQLite(path, "t")).run()
+    assert mode(path) == "wal"
+    query.stop()
+    assert mode(path) == "delete"
+    assert [file.name for file in tmp_path.iterdir()] == ["db"]
+
+
+def test_a_file_that_is_moved_away_is_written_no_more(tmp_path):
+    path = tmp_path / "db"
+    sink = sn.sinks.SQLite(path, "t")
+    sink.write_polars(0, pl.DataFrame({"k": [1]}), "append")
+    for file in tmp_path.iterdir():
+        file.rename(tmp_path / f"old {file.name}")
+    sink.write_polars(0, pl.DataFrame({"k": [2]}), "append")
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT k FROM t").fetchall() == [(2,)]
+    sink.close()
+
+
 def test_a_stop_does_not_wait_for_the_file(locked):
     source = sn.MemorySource({"k": "string"})
     query = sn.stream(source).query(sink=sn.sinks.SQLite(locked, "t")).play(every="1 ms")

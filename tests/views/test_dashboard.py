@@ -77,6 +77,24 @@ def test_it_follows_new_batches(dashboard, query):
     assert drawn(dashboard)[0] == 3
 
 
+def test_a_query_that_runs_is_drawn_roughly_until_it_rests(dashboard, source, query, monkeypatch):
+    drawn: list[bool] = []
+    draw = dashboard.panel.draw
+    dashboard._pacer.stop()
+
+    def noted(at: int, since: float, *, playing: bool) -> None:
+        drawn.append(playing)
+        draw(at, since, playing=playing)
+
+    monkeypatch.setattr(dashboard.panel, "draw", noted)
+    for minute in range(4, 8):
+        source.add([{"at": f"2024-01-01 09:0{minute}:00", "v": minute}])
+    query.run()
+    dashboard._draw(0.0)
+    dashboard._rest()
+    assert drawn == [True, False]
+
+
 def test_moved_back_it_stays_while_the_query_goes_on(dashboard, query):
     dashboard.obey("back")
     query.step()

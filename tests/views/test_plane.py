@@ -17,7 +17,7 @@ from bokeh.document import Document
 from bokeh.document.events import ColumnsPatchedEvent, ColumnsStreamedEvent
 
 import streamnb as sn
-from streamnb.progress import Outline, Playable, StepTrace, Trace
+from streamnb.progress import Outline, Playable, StepTrace, Trace, Work
 from streamnb.time import Window
 from streamnb.views import plane_rows
 from streamnb.views.plane import Note, PlaneLayout, lay_out, plane
@@ -208,6 +208,40 @@ def test_a_story_keeps_the_rows_of_the_newest_batches_only(monkeypatch):
     layout = lay_out(readings, HOURLY, None, 2)
     assert "2 of 6 rows shown" in layout.caption
     assert "6 rows read: 5 counted (1 of them behind the watermark), 1 dropped." in layout.spoken
+
+
+def summarised(trace: Trace, read: int) -> Trace:
+    """A trace whose rows were let go of: numbers and dropped rows stay."""
+    work = (Work(2, "with_watermark", read, read, 0.1), Work(3, "group_by", read, 0, 0.1))
+    step = replace(trace.steps[0], rows=trace.rows.clear(), changed=lambda: NOTHING, removed=lambda: NOTHING)
+    return replace(trace, rows=trace.rows.clear(), steps=(step,), work=work, summarised=True)
+
+
+def test_of_a_batch_whose_rows_are_gone_the_dropped_ones_are_drawn_and_all_are_counted():
+    layout = plane([*STORY[:2], summarised(STORY[2], 2)], HOURLY, None, 2)
+    assert fates(layout) == {"ann": "counted", "bob": "counted", "dan": "counted", "cat": "counted", "fay": "dropped"}
+    assert layout.title.endswith("drops 1 of 6 rows so far.")
+    assert "5 of 6 rows shown; every dropped one kept." in layout.caption
+
+
+def test_windows_that_the_watermark_closed_unseen_are_open_no_more():
+    last = batch(3, "13:10", rows("hal 13:05 13:09"), ("11:20", "12:00"), changed=windows("13:00 14:00 1"))
+    reading = Story(HOURLY).follow([*STORY[:2], summarised(STORY[2], 2), last])[-1]
+    assert [(interval.start, interval.text) for interval in reading.open] == [(ms("12:00"), "1"), (ms("13:00"), "1")]
+
+
+def test_of_batches_that_come_all_at_once_a_picture_reads_a_few():
+    story = Story(HOURLY)
+    seen = [len(lay_out(story.follow(STORY, at_once), HOURLY, None, 2).rows) for at_once in (1, 1, None)]
+    assert seen == [3, 5, 6]
+    assert lay_out(Story(HOURLY).follow(STORY, 1), HOURLY, None, 2).stair == plane(STORY, HOURLY, None, 2).stair
+
+
+def test_of_windows_long_ago_the_results_are_kept_without_their_words(monkeypatch):
+    monkeypatch.setattr(plane_rows, "MOST_TOLD", 0)
+    layout = plane(STORY, HOURLY, None, 2)
+    assert [(bar.text, bar.tip) for bar in layout.bars] == [("3", "final\n")]
+    assert layout.provisional == ()
 
 
 # Watermark and now

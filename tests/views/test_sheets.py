@@ -142,6 +142,30 @@ def test_of_many_keys_one_page_travels(keyed):
     assert grids(view.sheet(0))[0].rows[0].cells[0] == "user-00090"
 
 
+def test_the_whole_state_is_never_asked_for(keyed, monkeypatch):
+    monkeypatch.setattr(type(keyed), "state_at", None)
+    view = State(keyed)
+    for name, value in (("page", "2"), ("sort", "n"), ("find", "user-04"), ("only", "changed")):
+        view.hear(name, value)
+        assert len(grids(view.sheet(0))[0].rows) == PAGE
+
+
+def test_of_several_operators_one_is_shown():
+    source = sn.MemorySource({"at": "datetime", "key": "string"})
+    fresh = sn.stream(source).with_watermark("at", "1 minute").drop_duplicates(["at", "key"])
+    counts = fresh.group_by(sn.window("at", "1 minute"), "key").agg(n=sn.count())
+    query = counts.query("update", name="test-sheets-several")
+    source.add([{"at": "2024-01-01 09:00:00", "key": key} for key in ("a", "a", "b")])
+    query.run()
+    view = State(query)
+    assert view.sheet(0).title.startswith("State holds 2 keys")
+    heads = [[column.name for column in grids(view.sheet(0))[0].columns]]
+    view.hear("operator", "group_by")
+    heads.append([column.name for column in grids(view.sheet(0))[0].columns])
+    assert [names[:2] for names in heads] == [["at", "key"], ["window_start", "window_end"]]
+    query.stop()
+
+
 def test_keys_are_found_and_sorted_in_the_kernel(keyed):
     view = State(keyed)
     view.hear("find", "USER-0499")
