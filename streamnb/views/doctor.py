@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def doctor_sheet(findings: Sequence[Finding], *, linked: bool = False, what: str = "query") -> Sheet:
     """Lay out findings; ``linked``: with links to the lessons that lie beside the notebook."""
     if not findings:
-        return Sheet(f"Nothing in this {what} will surprise.", (), lead="The doctor looks again after every batch.")
+        title = f"Nothing in this {what} will surprise."
+        return Sheet(title, (), title, "The doctor looks again after every batch." if what == "query" else "")
     number = len(findings)
     title = f"{number} thing{'' if number == 1 else 's'} in this {what} will surprise."
     said = " ".join(f"{finding.what}: {finding.why}." for finding in findings)

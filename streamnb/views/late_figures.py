@@ -12,7 +12,7 @@ from streamnb.views.plane_axis import Axis, spell_clock, time_axis
 from streamnb.views.shapes import Figure, Shape, cross, dot, line, rect, table, text
 
 _LEFT, _WIDE = 24, 700
-_NEWEST, _ROW, _NEIGHBOUR, _BOTTOM = 58, 110, 176, 226
+_NEWEST, _ROW, _NEIGHBOUR, _BOTTOM = 58, 124, 206, 252
 
 
 def ruler_figure(case: Case, zone: str | None) -> Figure:
@@ -26,7 +26,7 @@ def ruler_figure(case: Case, zone: str | None) -> Figure:
     if case.neighbour:
         shapes += _neighbour(case, frame, zone)
     rows = [(what, spell_clock(at, zone, 60_000)) for what, at in _places(case)]
-    return Figure(_said(case, zone), 272, tuple(shapes), table("The ruler", ("what", "event time"), rows))
+    return Figure(_said(case, zone), 298, tuple(shapes), table("The ruler", ("what", "event time"), rows))
 
 
 def _places(case: Case) -> list[tuple[str, float]]:

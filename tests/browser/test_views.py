@@ -21,6 +21,25 @@ for _ in range(22):
     q.step()
 q
 """
+JOINED = """
+import streamnb as sn
+shown, clicked = (sn.MemorySource({"at": "datetime", "ad": "string"}) for _ in range(2))
+left, right = (sn.stream(source).with_watermark("at", "2 minutes") for source in (shown, clicked))
+clicks = left.join(right.rename({"at": "seen"}), on="ad", how="left",
+                   within=sn.between("seen", after="0s", before="5 minutes", of="at")).filter(sn.col("ad") != "ad3")
+q = clicks.query(name="joined")
+for minute in range(14):
+    seen = [{"at": f"2024-01-01 09:{minute:02}:40", "ad": f"ad{minute}"}] if minute % 3 else []
+    sn.add({shown: [{"at": f"2024-01-01 09:{minute:02}:00", "ad": f"ad{minute}"}], clicked: seen})
+    q.step()
+flights = sn.data.landings("JFK", "2013-02-08")
+hourly = flights.with_watermark("dep", "3 hours").group_by(sn.window("dep", "1 hour")).agg(n=sn.count())
+"""
+WHAT_IF = 'sn.what_if(hourly, delay=["1 hour", "3 hours", "6 hours", "12 hours"])'
+GROWING = """
+g = flights.group_by("carrier").agg(n=sn.count()).query("update", name="growing")
+g
+"""
 MARKUP = f"""
 import streamnb as sn
 evil = {EVIL!r}
@@ -84,8 +103,11 @@ def test_a_clicked_mark_is_found_in_the_table_and_back(open_notebook: Open, lab:
         for name, words in (
             ("late", "was dropped"),
             ("state", "State holds"),
+            ("delay", "A delay of 3 hours drops"),
             ("plan", "operators run"),
             ("metrics", "took"),
+            ("sources", "read in this batch"),
+            ("doctor", "Nothing in this query will surprise"),
         ):
             tab(notebook, 0, name)
             finding(notebook, 0, words)
@@ -102,12 +124,37 @@ def test_a_clicked_mark_is_found_in_the_table_and_back(open_notebook: Open, lab:
     assert notebook.errors == []
 
 
+def test_every_other_view_is_drawn_in_both_themes(open_notebook: Open, lab: Lab):
+    cells = [JOINED, "sn.joins(q)", "sn.windows('10 minutes')", "sn.modes(hourly)", "sn.plan(clicks)", WHAT_IF, GROWING]
+    notebook = open_notebook(lab.write("others.ipynb", [*cells, "q.stop(); g.stop()"]))
+    views = {1: "joins", 2: "windows", 3: "modes", 4: "ladder", 5: "what_if", 6: "doctor_found"}
+    for cell in range(len(cells)):
+        notebook.run_cell(cell)
+    notebook.cell(3).locator("button.sn-play").click()
+    finding(notebook, 3, "three output modes")
+    tab(notebook, 6, "doctor")
+    for theme in ("Light", "Dark"):
+        notebook.set_theme(f"JupyterLab {theme}")
+        for cell, name in views.items():
+            shown = notebook.cell(cell).locator(".sn-dashboard").first
+            shown.scroll_into_view_if_needed()
+            shown.locator(".sn-finding").first.wait_for()
+            shown.screenshot(path=ARTIFACTS / f"{name}-{theme.lower()}.png")
+    notebook.cell(4).locator("select").select_option("1")
+    finding(notebook, 4, "Rule 1 of ")
+    notebook.cell(5).locator(".sn-picture [data-pick='0']").first.click()
+    finding(notebook, 5, "A delay of 1 hour drops 52 of 145 rows")
+    assert notebook.cell(6).locator(".streamnb-findings summary", has_text="state grows").count() == 1
+    assert notebook.cell(6).locator(".sn-tabs .sn-note", has_text="! 1").count() == 1
+    assert notebook.errors == []
+
+
 def test_names_keys_and_values_that_are_markup_stay_text(open_notebook: Open, lab: Lab):
     notebook = open_notebook(lab.write("markup.ipynb", [MARKUP, "sn.plan(frame.agg(n=sn.count()))", "e.stop()"]))
     notebook.page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     notebook.run_cell(0)
     notebook.wait_for_text("watermark ")
-    for name in ("state", "late", "plan", "metrics"):
+    for name in ("state", "late", "delay", "plan", "metrics", "sources"):
         tab(notebook, 0, name)
         notebook.cell(0).locator(".sn-picture svg:visible").first.wait_for()
         notebook.page.evaluate(OPEN_TABLES)

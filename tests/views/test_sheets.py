@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from itertools import combinations
 
 import pandas as pd
 import polars as pl
@@ -11,16 +12,21 @@ import pytest
 
 import streamnb as sn
 from streamnb.views.chart import Frame, big, byte_count, round_ticks
+from streamnb.views.delay import Delay
+from streamnb.views.doctor import Doctor
+from streamnb.views.labels import box_of, meet
 from streamnb.views.late import Late
 from streamnb.views.metrics import Metrics, holders
+from streamnb.views.plan import Plan
 from streamnb.views.shapes import Figure, Grid, Sheet
 from streamnb.views.sheet import Paper
 from streamnb.views.sheet_svg import sheet_html, sheet_svg
+from streamnb.views.sources import Sources
 from streamnb.views.state import State, sizes
 from streamnb.views.state_rows import PAGE
 
 EVIL = "<img src=x onerror=alert(1)>"
-VIEWS = [State, Late, Metrics]
+VIEWS = [State, Late, Metrics, Delay, Plan, Sources, Doctor]
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +65,13 @@ def texts(sheet: Sheet) -> list[str]:
     return [s["text"] for figure in figures(sheet) for s in figure.shapes if s["kind"] == "text"]
 
 
+def over_each_other(sheet: Sheet) -> list[tuple[str, str]]:
+    """The pairs of words that lie over each other in some figure, as well as can be told without a browser."""
+    upright = [[s for s in f.shapes if s["kind"] == "text" and not s.get("turn")] for f in figures(sheet)]
+    pairs = (pair for words in upright for pair in combinations(words, 2))
+    return [(a["text"], b["text"]) for a, b in pairs if meet(box_of(a), box_of(b))]
+
+
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("at", [-1, 0, 12, 21])
 def test_a_sheet_is_plain_json_and_says_itself(view, at, stormy):
@@ -70,6 +83,25 @@ def test_a_sheet_is_plain_json_and_says_itself(view, at, stormy):
 @pytest.mark.parametrize("view", VIEWS)
 def test_behind_every_figure_is_a_table(view, stormy):
     assert all(figure.table and figure.table.rows for figure in figures(view(stormy).sheet(21)))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_words_lie_over_others(view, stormy):
+    seen = [view(stormy).sheet(at) for at in (0, 9, 21)]
+    assert [pair for sheet in seen for pair in over_each_other(sheet)] == []
+
+
+@pytest.mark.parametrize("size", ["10 minutes", "3 hours"])
+def test_whatever_row_is_asked_about_no_words_of_its_ruler_lie_over_others(size):
+    flights = sn.data.landings("JFK", "2013-02-08")
+    frame = flights.with_watermark("dep", "20 minutes").group_by(sn.window("dep", size)).agg(n=sn.count())
+    query = frame.query(name="test-sheets-ruler").run()
+    view = Late(query)
+    for trace in query.trace:
+        for place in range(0, len(trace.rows), 4):
+            view.cursor.pick((trace.batch_id, place))
+            assert over_each_other(view.sheet(len(query.trace) - 1)) == []
+    query.stop()
 
 
 @pytest.mark.parametrize("view", VIEWS)
