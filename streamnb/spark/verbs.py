@@ -30,7 +30,8 @@ def to_pyspark(self: StreamFrame, spark: Any, source: Any = None) -> Any:
 
     Every verb has its equal there, and the expressions are the same Narwhals objects. What has no equal is a PlanError
     that names it: ``count_distinct``, aggregates of one's own, anti joins of two streams, ``join_asof``, a table that a
-    function gives anew for every batch. Naive times are UTC, which the session's time zone must be too.
+    function gives anew for every batch. Naive times are UTC, which the session's time zone must be too. An ``sn.param``
+    goes with the value that it has now.
 
     Parameters
     ----------
