@@ -96,10 +96,17 @@ class Delta(Transactional):
                 self._put(there, values.head(0), note, "append")
 
     def _table(self) -> Any:
-        path, options = self._target.table, self._options()
-        if not self._delta.DeltaTable.is_deltatable(path, options):
+        """Return the table; None if there is none. Its ``is_deltatable`` would let no other thread run meanwhile."""
+        try:
+            return self._delta.DeltaTable(self._target.table, storage_options=self._limited())
+        except self._delta.exceptions.TableNotFoundError:
             return None
-        return self._delta.DeltaTable(path, storage_options=options)
+
+    def _limited(self) -> dict[str, str] | None:
+        """Return the options with limits for a store's client, so that nothing of it outlives its batch for long."""
+        limits = {"timeout": f"{self._seconds:g}s", "retry_timeout": f"{self._seconds:g}s"}
+        options = self._options() or {}
+        return {**limits, **options} if "://" in self._target.table else options or None
 
     def _apps(self) -> list[str]:
         return [f"{self._ledger.query}/{what}" for what in ("batch", "epoch", "digest")]
@@ -115,7 +122,7 @@ class Delta(Transactional):
         return self._delta.CommitProperties(app_transactions=[self._delta.Transaction(*app) for app in apps])
 
     def _put(self, there: Any, rows: pl.DataFrame, note: Any, mode: str) -> None:
-        where, options = (self._target.table, self._options()) if there is None else (there, None)
+        where, options = (self._target.table, self._limited()) if there is None else (there, None)
         self._delta.write_deltalake(where, rows, mode=mode, commit_properties=note, storage_options=options)
 
     def _merge(self, there: Any, rows: pl.DataFrame, note: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from streamnb.connect import Source
@@ -70,9 +71,12 @@ def from_mqtt(
         client.on_subscribe = _check_subscription(reception, topic)
         client.on_message = _keep(reception)
         client.connect(host, port)
+        until = time.monotonic() + seconds
         try:
             while (problem := client.loop(GLANCE)) == paho.MQTT_ERR_SUCCESS:
                 reception.check()
+                if not client.is_connected() and time.monotonic() > until:
+                    raise TimeoutError(f"the broker says nothing for {seconds:g} s")
         finally:
             client.disconnect()
         raise ConnectionError(paho.error_string(problem))

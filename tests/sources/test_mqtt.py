@@ -80,6 +80,14 @@ def test_a_message_of_ten_megabytes(broker):
     assert query.result["k"].str.len().tolist() == [10_000_000]
 
 
+def test_invalid_utf8_is_set_aside(broker):
+    query = read(broker).query()
+    query.step()
+    publish(broker, b'{"v": "\xff"}', '{"v": 1}')
+    step_until(query, 1)
+    assert query.dead_letters["reason"].tolist() == ["byte 7 of 10 is not UTF-8"]
+
+
 def test_a_wrong_password_is_one_line_without_it(broker):
     frame = read(broker, password="wrong-but-secret")
     with pytest.raises(DataError, match="from_mqtt: the broker answers 'Not authorized'; mend user= and") as caught:

@@ -128,6 +128,15 @@ def test_a_server_in_trouble_is_tried_again(server):
     step_until(query, 1)
 
 
+def test_an_event_of_ten_megabytes_and_one_that_is_no_utf8(server):
+    query = sn.from_sse(server.url, {"k": "string"}).query()
+    server.said.put(b'data: {"k": "' + b"x" * 10_000_000 + b'"}\n\n')
+    server.said.put(b'data: {"k": "\xff"}\n\ndata: {"k": "b"}\n\n')
+    step_until(query, 2)
+    assert query.result["k"].str.len().tolist() == [10_000_000, 1]
+    assert query.dead_letters["reason"].tolist() == ["byte 7 of 10 is not UTF-8"]
+
+
 def test_an_absent_server_is_one_line():
     with pytest.raises(DataError, match=r"cannot reach .*refused"):
         sn.from_sse(f"http://127.0.0.1:{free_port()}/", SCHEMA).query().step()

@@ -121,6 +121,14 @@ def test_a_message_of_ten_megabytes(server):
     assert query.result["k"].str.len().tolist() == [10_000_000]
 
 
+def test_invalid_utf8_is_set_aside(server):
+    query = read(server).query()
+    server.said.put(b'{"v": "\xff"}')
+    server.said.put('{"v": 1}')
+    step_until(query, 1)
+    assert query.dead_letters["reason"].tolist() == ["byte 7 of 10 is not UTF-8"]
+
+
 def test_a_wrong_token_is_one_line_without_it(server):
     frame = read(server, token="wrong-but-secret")
     with pytest.raises(DataError, match=r"from_websocket: ws://127\.0\.0\.1:\d+/clicks answers 401") as caught:
