@@ -8,6 +8,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from streamnb.errors import DataError, LibraryMissingError, PlanError
 from streamnb.ops.read import Read
 from streamnb.patience import asking
 from streamnb.sources.kafka_place import begin_of, next_ends
+from tests.servers.kafka_log import KafkaLog
 from tests.servers.kafka_mock import FETCH, MockKafka
 from tests.servers.process import free_port
 
@@ -206,6 +208,41 @@ def test_a_time_begins_where_the_servers_say():
     assert begin_of("2026-01-01 00:00:02", edges, since) == {0: 4, 1: 5}
     assert begin_of(dt.datetime(2026, 1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=1))), edges, since) == {0: 4, 1: 5}
     assert asked == [1_767_225_602_000, 1_767_225_600_000]
+
+
+NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def log() -> Iterator[KafkaLog]:
+    """Two partitions with a message a second; the second one begins five seconds later."""
+    noon = int(NOON.timestamp() * 1000)
+    lines = [[(noon + 1000 * (n + late), json.dumps({"v": n + late}).encode()) for n in range(10)] for late in (0, 5)]
+    log = KafkaLog("clicks", lines)
+    yield log
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("start", "first"),
+    [
+        ("2026-01-01 12:00:07", (7, 7)),
+        ("2026-01-01 12:00:06.5", (7, 7)),
+        (NOON + dt.timedelta(seconds=3), (3, 5)),
+        ("2026-01-01 21:00:12+09:00", (10, 12)),
+        ("2020-01-01", (0, 5)),
+        ("2099-01-01", (10, 15)),
+    ],
+)
+def test_a_time_begins_at_the_first_message_that_came_then_or_later(log, start, first):
+    query = sn.from_kafka("clicks", log.bootstrap, {"v": "int64"}, start=start, metadata=["partition"]).query().run()
+    rows = [tuple(row) for row in query.result[["partition", "v"]].to_numpy().tolist()]
+    ends = 10, 15
+    assert rows == [(n, v) for n in (0, 1) for v in range(first[n], ends[n])]
+    at = dt.datetime.fromisoformat(start) if isinstance(start, str) else start
+    assert set(log.asked) == {round((at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp() * 1000)}
+    query.rewind(-1).run()
+    assert len(query.result) == len(rows)
 
 
 def test_a_time_after_all_messages_begins_behind_them(topic):
