@@ -61,7 +61,7 @@ clean:
 
 $(VENV)/.lab: pyproject.toml | $(VENV)/.pip
 	@echo "Installing streamnb and JupyterLab into $(VENV): a minute or two, once."
-	$(PIP) install --quiet --editable ".[lab]"
+	$(PIP) install --quiet --editable ".[lab,ml]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.pip

@@ -56,6 +56,7 @@ from streamnb.learn import chaos, data, simulate
 from streamnb.learn.check import check, hint, solution
 from streamnb.learn.decide import decisions
 from streamnb.learn.load import load
+from streamnb.learn.online import score
 from streamnb.learn.predict import predict
 from streamnb.learn.race import race
 from streamnb.learn.workbench import workbench
@@ -222,6 +223,7 @@ __all__ = [
     "recover",
     "rules",
     "save_html",
+    "score",
     "session_window",
     "set_motion",
     "simulate",
