@@ -79,6 +79,7 @@ from streamnb.suggest import suggest_watermark
 from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
 from streamnb.views.inspectors import (
+    alarms,
     crash_lab,
     delay,
     joins,
@@ -161,6 +162,7 @@ __all__ = [
     "TimerValues",
     "ValueState",
     "add",
+    "alarms",
     "approx_count_distinct",
     "bars",
     "batches",

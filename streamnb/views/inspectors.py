@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
+
     from streamnb.answers.asked import Question
     from streamnb.answers.why import Why
     from streamnb.crashing.strategies import Write
@@ -201,6 +203,26 @@ def crash_lab(
 def work(query: Playable) -> Inspector:
     """Show the rows a query has read so far, beside those of a job that starts over for each report."""
     return Inspector(query, "work")
+
+
+def alarms(
+    events: pd.DataFrame, by: str, at: str, *, truth: pd.DataFrame, threshold: int = 15, pause: Duration = "1 hour"
+) -> Exhibit:
+    """Show when an alarm rings that waits for the n-th event of a run, and what that n costs.
+
+    Parameters
+    ----------
+    events
+        A table with a key in ``by`` and a time in ``at``, such as the overdue flights of airports.
+    truth
+        When there truly was something: columns ``by``, ``begins`` and ``ends``. An alarm outside is a false one, the
+        first one inside is late by the minutes since it began.
+    threshold, pause
+        At which event of a run the alarm rings, from 1 to 40, and the silence that ends a run.
+    """
+    from streamnb.views.alarms import alarms_of
+
+    return Exhibit(alarms_of(events, by, at, truth=truth, threshold=threshold, pause=pause))
 
 
 def playground(preset: str = "") -> Exhibit:
