@@ -43,6 +43,7 @@ class Looking:
     _lock: threading.RLock
     _trace: list[Trace]
     _since: int
+    _eras: list[tuple[History, Node]]
     _progress: list[Progress]
     _exception: BaseException | None
     _broken: bool
@@ -204,12 +205,14 @@ class Looking:
     def _kept(self, batch_id: int) -> Graph:
         """Return a graph that holds what was remembered after a batch; the last one asked for is at hand."""
         with self._lock:
+            eras = [(self._history, self._optimized), *reversed(self._eras)]
+            history, plan = next((e for e in eras if e[0].first_id <= batch_id <= e[0].last.batch_id), eras[0])
             first, last = self._history.first_id, self._history.last.batch_id
-            if not first <= batch_id <= last:
+            if not history.first_id <= batch_id <= history.last.batch_id:
                 raise QueryError(f"state: batch {batch_id} is not there; batches {first} to {last} are.")
             point = next(t.serial for t in self._trace if t.batch_id == batch_id) if batch_id >= 0 else -1
             if self._recalled is None or self._recalled[0] != point:
-                self._recalled = point, scratch(self._optimized, self._mode, self._history.frames(batch_id))
+                self._recalled = point, scratch(plan, self._mode, history.frames(batch_id))
             return self._recalled[1]
 
     @property

@@ -109,7 +109,7 @@ class Query(Forking):
         self._delivery.open(*self._journal.run)
         point = Point(done, dict(self._inputs.offsets), self._graph.snapshot(), (), 0)
         self._history = History(self._tables, point)
-        self._first_id, self._since = done + 1, 0
+        self._first_id, self._since, self._eras = done + 1, 0, []
         self._trace, self._progress = list[Trace](), list[Progress]()
         self._retention = Retention(self._trace)
         self._lock = threading.RLock()

@@ -44,6 +44,7 @@ class Change:
     how: str
     sink: AnySink | None = None
     rows_read: int = 0
+    era: tuple[History, Node] | None = None
 
 
 class Evolving(Playing):
@@ -172,6 +173,8 @@ class Evolving(Playing):
 
     def _adopt(self, change: Change) -> None:
         """Go on with a graph that is filled: from the log's entry on. Cut short, the next step finishes it."""
+        change = change if change.era else replace(change, era=(self._history, self._optimized))
+        assert change.era is not None  # noqa: S101  just now
         self._changing = change
         last = self._history.last
         if change.sink is not None:
@@ -184,6 +187,7 @@ class Evolving(Playing):
         self._plan, self._optimized, self._shape = change.plan, change.optimized, change.shape
         self._watermark, self._graph, self._tables = change.watermark, change.graph, change.graph.tables
         start = Point(last.batch_id, dict(last.offsets), self._graph.snapshot(), (), 0)
+        self._eras = [*(era for era in self._eras if era[0] is not change.era[0]), change.era]
         self._history = History(self._tables, start)
         self.outline, self._givens = outline(self._optimized, self.name, self._mode), Givens(change.plan)
         self._since, self._ledgers, self._recalled = len(self._trace), {}, None

@@ -67,6 +67,11 @@ def _check(query: Query) -> None:
             f"compare: query {query.name!r} went on from a checkpoint at batch {query._first_id}, and what came before "  # noqa: SLF001
             "is not recorded here; run it from the beginning without checkpoint=."
         )
+    if query._eras:  # noqa: SLF001
+        raise QueryError(
+            f"compare: query {query.name!r} was changed on its way, and Spark would run the new logic from the start; "
+            "run the new frame as a query of its own."
+        )
     if not query.trace:
         raise QueryError(f"compare: query {query.name!r} has run no batch; call run() or step() first.")
 

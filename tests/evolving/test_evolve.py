@@ -228,3 +228,33 @@ def test_why_tells_of_the_logic_that_decided():
     feed(src, 1)
     query.run()
     assert "kept" in repr(query.why({"v": 30})) or "result" in repr(query.why({"v": 30}))
+
+
+def test_the_batches_of_the_old_logic_can_still_be_looked_at(tmp_path):
+    src = source(6)
+    query = windows(src).query().run()
+    last, before = query.trace[-1].batch_id, query.state_at(3)
+    query.evolve(windows(src, size="5 seconds"), rebuild=True)
+    feed(src, 4)
+    query.run()
+    assert query.state_at(3).equals(before)
+    assert query.state_at(last).equals(query.state_at(last))
+    assert sn.save_html(query, tmp_path / "page.html").exists()
+
+
+def test_a_query_that_plays_changes_between_two_batches():
+    src = source(40)
+    query = sn.stream(src).with_columns(rule=sn.lit("old")).query().play(every="1ms")
+    query.evolve(sn.stream(src).with_columns(rule=sn.lit("new")))
+    query.pause()
+    query.run()
+    assert len(query.result) == 80
+    assert all(rows["rule"].nunique() == 1 for rows in query.emitted)
+
+
+def test_an_evolved_query_is_not_compared_with_spark():
+    src = source(2)
+    query = windows(src).query().run()
+    query.evolve(windows(src, least=1))
+    with pytest.raises(sn.QueryError, match="changed on its way"):
+        sn.compare(query, None)

@@ -11,7 +11,7 @@ from tests.faults.kills import Nursery
 @pytest.fixture(scope="module")
 def found() -> list[Life]:
     with Nursery() as nursery:
-        return lives(nursery.change, 36)
+        return lives(nursery.change, 24)
 
 
 def test_nothing_is_lost_doubled_or_decided_by_both(found):
