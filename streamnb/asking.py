@@ -207,7 +207,11 @@ class Asking(Looking):
 
     @property
     def plans(self) -> tuple[Node, Node]:
-        """The plan as it was written, and the one that runs."""
+        """The plan as it was written, and the one that runs.
+
+        >>> query.plans[0] is query.plan
+        True
+        """
         return self._plan, self._optimized
 
     def explain(self) -> str:

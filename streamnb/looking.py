@@ -230,7 +230,11 @@ class Looking:
 
     @property
     def watermark_policy(self) -> str:
-        """``"min"`` or ``"max"``: which input the watermark goes by, if several feed the query."""
+        """``"min"`` or ``"max"``: which input the watermark goes by, if several feed the query.
+
+        >>> query.watermark_policy
+        'min'
+        """
         return self._graph.watermark.policy
 
     @property

@@ -68,6 +68,10 @@ class Param(nw.Expr):
     """A value by name, made by ``sn.param``: an expression, and the place where it is changed.
 
     ``value`` is what the next batch goes by, ``set(…)`` changes it.
+
+    >>> limit = sn.param("doc_limit", 60)
+    >>> limit.value
+    60
     """
 
     def __init__(self, name: str) -> None:

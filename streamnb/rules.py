@@ -26,7 +26,11 @@ class Version:
 
 
 class Rules(Static):
-    """A versioned table, made by ``sn.rules``. ``version`` is the number of the newest state that was seen."""
+    """A versioned table, made by ``sn.rules``. ``version`` is the number of the newest state that was seen.
+
+    >>> sn.rules("doc_limits", pd.DataFrame({"dest": ["SEA"], "fee": [25]}), key="dest")
+    Rules('doc_limits', version 0)
+    """
 
     def __init__(self, name: str, table: Any, key: Sequence[str]) -> None:
         self.name, self._key = name, list(key)
@@ -34,6 +38,9 @@ class Rules(Static):
         super().__init__("rules", _read(lambda: self._given))
         self.need(*self._key)
         self._versions: list[pl.DataFrame] = []
+
+    def __repr__(self) -> str:
+        return f"Rules({self.name!r}, version {self.version})"
 
     @property
     def column(self) -> str:
@@ -107,6 +114,13 @@ def rules(name: str, table: Any, *, key: str | Sequence[str] = ()) -> Rules:
 
     State: none; the versions are kept in memory, and in the checkpoint. Errors: a PlanError for a name that is none, a
     DataError for a table whose columns have changed. Spark: none; a static DataFrame is read once there.
+
+    >>> table = pd.DataFrame({"dest": ["SEA"], "fee": [25]})
+    >>> fees = sn.rules("doc_fees", table, key="dest")
+    >>> flights.join(fees, on="dest").select("flight_id", "fee").collect()
+           flight_id  fee
+    0  DL 1889 02-08   25
+    1    B6 83 02-08   25
     """
     if not name.isidentifier():
         raise PlanError(f"rules: {name!r} is no name; use letters, digits and _.", code="OPTION_INVALID")

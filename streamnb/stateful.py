@@ -23,6 +23,17 @@ class StatefulProcessor(ABC):
 
     A fresh copy works for every batch: ``init`` first, then the keys, then ``close``. So what is kept in attributes is
     gone with the batch; what shall last is state.
+
+    >>> class Counting(sn.StatefulProcessor):
+    ...     def init(self, handle):
+    ...         self.n = handle.get_value_state("n", {"n": "int64"})
+    ...     def handle_input_rows(self, key, rows, timer_values):
+    ...         self.n.update(((self.n.get() or (0,))[0] + sum(map(len, rows)),))
+    ...         yield pd.DataFrame({"n": [self.n.get()[0]]})
+    ...
+    >>> counted = flights.group_by("dest").transform_with_state(Counting(), {"n": "int64"})
+    >>> counted.query("append").run().result["n"].max()
+    np.int64(16)
     """
 
     def init(self, handle: StatefulProcessorHandle) -> None:  # noqa: B027  many need none
@@ -49,7 +60,16 @@ class StatefulProcessor(ABC):
 
 @dataclass(frozen=True)
 class TimerValues(SparkNames):
-    """The two times of a batch, in milliseconds since 1970. PySpark: ``TimerValues``."""
+    """The two times of a batch, in milliseconds since 1970. PySpark: ``TimerValues``.
+
+    >>> class Watch(sn.StatefulProcessor):
+    ...     def handle_input_rows(self, key, rows, timer_values):
+    ...         yield pd.DataFrame({"at": [timer_values.get_current_watermark_in_ms()]})
+    ...
+    >>> by_dest = flights.with_watermark("dep", "3 hours").group_by("dest")
+    >>> by_dest.transform_with_state(Watch(), {"at": "int64"}).query("append").run().result["at"].max() > 0
+    np.True_
+    """
 
     _processing_time: int
     _watermark: int
@@ -65,7 +85,21 @@ class TimerValues(SparkNames):
 
 @dataclass(frozen=True)
 class ExpiredTimerInfo(SparkNames):
-    """Which timer it was. PySpark: ``ExpiredTimerInfo``."""
+    """Which timer it was. PySpark: ``ExpiredTimerInfo``.
+
+    >>> class Reminder(sn.StatefulProcessor):
+    ...     def init(self, handle):
+    ...         self.handle = handle
+    ...     def handle_input_rows(self, key, rows, timer_values):
+    ...         self.handle.register_timer(timer_values.get_current_watermark_in_ms() + 1)
+    ...     def handle_expired_timer(self, key, timer_values, expired):
+    ...         yield pd.DataFrame({"at": [expired.get_expiry_time_in_ms()]})
+    ...
+    >>> timed = flights.with_watermark("dep", "3 hours").group_by("dest")
+    >>> reminded = timed.transform_with_state(Reminder(), {"at": "int64"}, "event")
+    >>> len(reminded.query("append").run().result) > 0
+    True
+    """
 
     _expiry_time: int
 
@@ -75,7 +109,19 @@ class ExpiredTimerInfo(SparkNames):
 
 
 class StatefulProcessorHandle(SparkNames):
-    """A processor's way to its state variables, in ``init``, and to timers. PySpark 4: ``StatefulProcessorHandle``."""
+    """A processor's way to its state variables, in ``init``, and to timers. PySpark 4: ``StatefulProcessorHandle``.
+
+    >>> class Counting(sn.StatefulProcessor):
+    ...     def init(self, handle):
+    ...         self.n = handle.get_value_state("n", {"n": "int64"})
+    ...     def handle_input_rows(self, key, rows, timer_values):
+    ...         self.n.update((sum(map(len, rows)),))
+    ...         yield pd.DataFrame({"n": [self.n.get()[0]]})
+    ...
+    >>> counted = flights.group_by("dest").transform_with_state(Counting(), {"n": "int64"})
+    >>> counted.query("append").run().result["n"].max()
+    np.int64(4)
+    """
 
     def __init__(self, keys: Mapping[str, pl.DataType], turn: Turn) -> None:
         self._keys, self._turn = keys, turn

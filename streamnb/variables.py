@@ -83,7 +83,20 @@ class Variable(SparkNames):
 
 
 class ValueState(Variable):
-    """One tuple a key. PySpark: ``ValueState``."""
+    """One tuple a key. PySpark: ``ValueState``.
+
+    >>> class Counting(sn.StatefulProcessor):
+    ...     def init(self, handle):
+    ...         self.n = handle.get_value_state("n", {"n": "int64"})
+    ...     def handle_input_rows(self, key, rows, timer_values):
+    ...         before = self.n.get()[0] if self.n.exists() else 0
+    ...         self.n.update((before + sum(map(len, rows)),))
+    ...         yield pd.DataFrame({"n": [self.n.get()[0]]})
+    ...
+    >>> counted = flights.group_by("dest").transform_with_state(Counting(), {"n": "int64"})
+    >>> counted.query("append").run().result["n"].max()
+    np.int64(16)
+    """
 
     def exists(self) -> bool:
         """Tell whether there is a value."""
@@ -115,7 +128,20 @@ class _Many(Variable):
 
 
 class ListState(_Many):
-    """A list of tuples a key; an element is a row, so appending costs what is appended. PySpark: ``ListState``."""
+    """A list of tuples a key; an element is a row, so appending costs what is appended. PySpark: ``ListState``.
+
+    >>> class Counting(sn.StatefulProcessor):
+    ...     def init(self, handle):
+    ...         self.n = handle.get_list_state("planes", {"tail": "string"})
+    ...     def handle_input_rows(self, key, rows, timer_values):
+    ...         for frame in rows:
+    ...             self.n.append_list([(tail,) for tail in frame["tailnum"]])
+    ...         yield pd.DataFrame({"n": [len(list(self.n.get()))]})
+    ...
+    >>> counted = flights.group_by("dest").transform_with_state(Counting(), {"n": "int64"})
+    >>> counted.query("append").run().result["n"].max()
+    np.int64(16)
+    """
 
     def __init__(self, name: str, turn: Turn, keys: Columns, fields: Sequence[Fields], ttl: int | None) -> None:
         super().__init__(name, turn, keys, fields, ttl)
@@ -176,7 +202,21 @@ class ListState(_Many):
 
 
 class MapState(_Many):
-    """A dictionary a key, from tuples to tuples; every pair is a row. PySpark: ``MapState``."""
+    """A dictionary a key, from tuples to tuples; every pair is a row. PySpark: ``MapState``.
+
+    >>> class Counting(sn.StatefulProcessor):
+    ...     def init(self, handle):
+    ...         self.n = handle.get_map_state("planes", {"tail": "string"}, {"n": "int64"})
+    ...     def handle_input_rows(self, key, rows, timer_values):
+    ...         for frame in rows:
+    ...             for tail in frame["tailnum"]:
+    ...                 self.n.update_value((tail,), ((self.n.get_value((tail,)) or (0,))[0] + 1,))
+    ...         yield pd.DataFrame({"n": [len(list(self.n.keys()))]})
+    ...
+    >>> counted = flights.group_by("dest").transform_with_state(Counting(), {"n": "int64"})
+    >>> counted.query("append").run().result["n"].max()
+    np.int64(16)
+    """
 
     def _new_cells(self, keys: Columns, values: Columns) -> Cells:
         return ManyCells(keys, _columns(f"{self.name}.key", self._key_fields), values)

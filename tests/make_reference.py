@@ -16,11 +16,22 @@ import streamnb as sn
 PATH = Path(__file__).parents[1] / "notebooks" / "reference.ipynb"
 PACKAGES = (sn.data, sn.simulate, sn.chaos, sn.sinks)
 TITLES = {
-    "Streams": ("stream", "frame", "static", "sources", "connectors", "dstream", "sql"),
+    "Streams": ("stream", "frame", "rules", "static", "sources", "connectors", "dstream", "sql"),
     "Verbs": ("ops", "spark.verbs", "spark.script"),
     "Columns and windows": ("narwhals", "expressions", "windows"),
     "Aggregates": ("aggregates",),
-    "A running query": ("query", "looking", "asking", "playing", "registry", "recovery", "time", "evolving", "params"),
+    "A running query": (
+        "query",
+        "looking",
+        "asking",
+        "playing",
+        "registry",
+        "recovery",
+        "time",
+        "evolving",
+        "params",
+        "at_once",
+    ),
     "State of your own": ("stateful", "variables", "group_state"),
     "Sinks": ("sinks", "connect"),
     "Views": ("views",),
@@ -83,7 +94,7 @@ def group(thing: Any) -> str:
 def example(thing: Any) -> str:
     """Return the code of a docstring's examples."""
     examples = doctest.DocTestParser().get_examples(inspect.getdoc(thing) or "")
-    return "".join(found.source for found in examples).rstrip()
+    return "".join(found.source for found in examples if doctest.SKIP not in found.options).rstrip()
 
 
 def summary(thing: Any) -> str:
@@ -114,9 +125,10 @@ def notebook() -> Any:
     for name, thing in names:
         head = "" if group(thing) == title else f"## {group(thing)}\n\n"
         title = group(thing)
-        where = name.replace(".", "-").replace("_", "-").lower()
+        where = name.replace(".", "-").replace("_", "-")
         cells.append(_markdown(where, f"{head}**`{name}{signature(thing)}`** {summary(thing)}"))
-        cells.append(_code(f"{where}-example", example(thing)))
+        if code := example(thing):
+            cells.append(_code(f"{where}-example", code))
     made = nbformat.v4.new_notebook(cells=cells)
     made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return made

@@ -105,6 +105,11 @@ def diff(a: Forking, b: Forking) -> Differences:
 
     State: none; the input of those batches is read again, and functions of your own are called again. Errors: a
     QueryError for queries whose batches did not read the same. Spark: none.
+
+    >>> late = hourly.with_columns(n=sn.col("n") * 2)
+    >>> other = query.fork(at_batch=10, query=late, name="doc fork").run()
+    >>> len(sn.diff(query, other).table)
+    7
     """
     return _Comparison(a, b).result
 

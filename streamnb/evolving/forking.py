@@ -80,6 +80,9 @@ class Forking(Evolving):
 
         State: a copy of this query's at that batch. Errors: as ``evolve``; a QueryError for a batch that is no longer
         there. Spark: none; a second query on a copy of the checkpoint.
+
+        >>> query.fork(at_batch=10, name="doc fork").run().status
+        'done'
         """
         with self._lock:
             self._ready()
@@ -150,6 +153,11 @@ class Forking(Evolving):
 
         State: the other's. Errors: a QueryError for a batch that has been decided already, or where the two have not
         read the same input. Spark: none.
+
+        >>> other = query.fork(name="doc fork")
+        >>> query.switch_to(other)
+        From batch 32 on the new logic decides; nothing is read again.
+          ✓ group_by window dep 1 hour → n=count(): kept (its keys and settings are the same)
         """
         with self._lock:
             self._ready()

@@ -64,7 +64,11 @@ class Evolving(Playing):
 
     @property
     def evolved(self) -> Evolution | None:
-        """What became of the logic that ran on the checkpoint before, if the query was opened with ``evolve=True``."""
+        """What became of the logic that ran on the checkpoint before, if the query was opened with ``evolve=True``.
+
+        >>> query.evolved is None
+        True
+        """
         return self._evolved
 
     @abstractmethod
@@ -101,6 +105,12 @@ class Evolving(Playing):
         State: kept, or that of the replay. Errors: a PlanError for what is refused (``EVOLVE_STATE``,
         ``EVOLVE_SOURCES``), a QueryError for input that the source no longer has. Spark: a query started again on its
         checkpoint, which refuses an added aggregate too and has no replay.
+
+        >>> query.evolve(hourly.filter(sn.col("n") > 5), dry_run=True)
+        From batch 32 on the new logic decides; nothing is read again.
+          ✓ group_by window dep 1 hour → n=count(): kept (its keys and settings are the same)
+          · added: filter n > 5 (remembers nothing)
+          · groups that are open hold what the old logic let through
         """
         with self._lock:
             self._ready()

@@ -106,6 +106,10 @@ def decisions(
         How long an answer may take.
 
     State: whatever the function keeps for a card.
+
+    >>> payments, truth = sn.simulate.payments(seed=7), sn.simulate.truth("payments", seed=7)
+    >>> sn.decisions(payments, lambda card, payment, state: 0.0, truth)
+    0 of 75 frauds are blocked, and 0 honest payments; 11,465 € are lost.
     """
     for name in ("id", "card", "amount", "at"):
         if name not in payments.schema:

@@ -105,6 +105,8 @@ def load(
         ``("40 ms", 25)``. Then nothing is measured, and the figures are the same everywhere.
 
     Errors: PlanError ``OPTION_INVALID`` for several sources, no rows, or numbers that make no queue.
+
+    >>> measured = sn.load(hourly, rate=50_000)
     """
     if model not in (STRUCTURED, DSTREAM):
         raise one_of("load", "model", model, (STRUCTURED, DSTREAM))

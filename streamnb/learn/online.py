@@ -95,6 +95,11 @@ def score(
     -------
     Score
         Log-loss by prediction, by day and in the mean.
+
+    >>> from river.linear_model import LogisticRegression
+    >>> rows = sn.data.flights().dropna().assign(late=lambda f: f["arr_delay"] > 15)
+    >>> times = {"asked": "dep", "known": "arr"}
+    >>> score = sn.score(LogisticRegression(), rows.head(50), ["dep_delay"], "late", **times, ways=["honest"])
     """
     for name in (*features, label, asked, known):
         if name not in rows.columns:

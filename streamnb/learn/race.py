@@ -52,6 +52,9 @@ def race(objects: Batches, columns: StreamFrame, *, clock: Clock = time.process_
     ------
     PlanError
         ``OPTION_INVALID`` for a pipeline that does not begin with ``sn.objects``, or has been fed already.
+
+    >>> old = sn.objects(flights).map(lambda row: row["dest"]).count_by_value()
+    >>> race = sn.race(old, flights.group_by("dest").agg(n=sn.count()))
     """
     return Race(_objects(objects, clock), _columns(columns, clock))
 

@@ -148,6 +148,8 @@ def workbench(query: str = "") -> Workbench:
 
     All panels of the query stand beneath. It gives the query as PySpark source, and saves it as a lesson to write.
     The variables of the notebook are there for the code; ``.query`` is the query, ``.script.text()`` all of it as code.
+
+    >>> bench = sn.workbench()
     """
     from IPython import get_ipython
 

@@ -76,6 +76,9 @@ def workers(
     reading, is left out, and so is the adding up that Spark does before it sends rows.
 
     Errors: PlanError ``OPTION_INVALID`` for a frame without keys, a worker that is not there, or a factor below 1.
+
+    >>> sn.workers(flights.group_by("origin").agg(n=sn.count()), n=4)
+    4 workers are done after 0.14 s, and idle 75% of that time.
     """
     given = dict(slow or {})
     if n < 1 or salt < 1:

@@ -50,6 +50,9 @@ def compare(query: Query, spark: Any) -> Comparison:
     Comparison
         ``same``; ``batches``, rows, watermarks and dropped rows side by side; ``differences``, the rows that only one
         of the two gave out.
+
+    >>> sn.compare(query, spark).same  # doctest: +SKIP
+    True
     """
     _check(query)
     stage = Stage(spark)

@@ -45,6 +45,8 @@ def to_pyspark(self: StreamFrame, spark: Any, source: Any = None) -> Any:
     Spark
         Functions of your own run in Spark's Python workers, which need streamnb installed. ``transform_with_state``
         needs the session to keep state in RocksDB.
+
+    >>> hourly.to_pyspark(spark, source=landings)  # doctest: +SKIP
     """
     return moved(self.node, spark, source, None)
 
@@ -80,6 +82,8 @@ def start_on(  # noqa: PLR0917  as in query()
         Delta and Kafka are written by Spark's own sinks, Kafka without the ids of rows.
     options
         More options for Spark's sink.
+
+    >>> hourly.start_on(spark, source=landings, trigger="available_now")  # doctest: +SKIP
     """
     check(self.node, output_mode)
     check_mode(self.node, output_mode)

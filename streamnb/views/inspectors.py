@@ -88,6 +88,9 @@ def delay(query: Playable) -> Inspector:
 
     For a query with one watermark, of up to 20,000 rows, which is run again for every delay; it is not touched itself.
     ``sn.what_if`` compares several delays, and what they cost.
+
+    >>> sn.delay(query)
+    delay of Query 'hourly': done, 32 batches, watermark 2013-02-08 14:28:00
     """
     return Inspector(query, "delay")
 
@@ -102,7 +105,11 @@ def metrics(query: Playable) -> Inspector:
 
 
 def sources(query: Playable) -> Inspector:
-    """Show how far each source is read, what waits, since when it is silent, and who holds the watermark back."""
+    """Show how far each source is read, what waits, since when it is silent, and who holds the watermark back.
+
+    >>> sn.sources(query)
+    sources of Query 'hourly': done, 32 batches, watermark 2013-02-08 14:28:00
+    """
     return Inspector(query, "sources")
 
 
@@ -110,6 +117,9 @@ def set_motion(on: bool) -> None:  # noqa: FBT001  as one says it
     """Say whether figures may move from one state to the next; ``False`` cuts to the end state.
 
     A reader whose system asks for reduced motion sees none in any case.
+
+    >>> sn.set_motion(False)
+    >>> sn.set_motion(True)
     """
     from streamnb.views.theme import set_motion
 
@@ -145,6 +155,9 @@ def modes(frame: StreamFrame) -> Inspector:
     """Show one frame under append, update and complete, stepped together: what each writes to the sink, and when.
 
     It opens a query for each mode that the frame may have, over the same input, and says why where one is refused.
+
+    >>> sn.modes(hourly)
+    modes of append, update, complete side by side
     """
     from streamnb.views.together import Together
 
@@ -194,6 +207,9 @@ def crash_lab(
 
     A cell is empty until it is tried, and every trial is a real one; see :func:`~streamnb.crash` for ``batch`` and
     ``sinks``. Beneath stands what the logs and the sink held at the crash, and what the restart added.
+
+    >>> sn.crash_lab(query, batch=8)
+    One batch, four moments to die: what does the table hold in the end?
     """
     from streamnb.views.crash_lab import CrashLab
 
@@ -201,7 +217,11 @@ def crash_lab(
 
 
 def work(query: Playable) -> Inspector:
-    """Show the rows a query has read so far, beside those of a job that starts over for each report."""
+    """Show the rows a query has read so far, beside those of a job that starts over for each report.
+
+    >>> sn.work(query)
+    work of Query 'hourly': done, 32 batches, watermark 2013-02-08 14:28:00
+    """
     return Inspector(query, "work")
 
 
@@ -219,6 +239,11 @@ def alarms(
         first one inside is late by the minutes since it began.
     threshold, pause
         At which event of a run the alarm rings, from 1 to 40, and the silence that ends a run.
+
+    >>> heard = pd.DataFrame({"at": pd.date_range("2013-02-08 14:00", periods=30, freq="5min"), "key": "JFK"})
+    >>> storm = pd.DataFrame({"key": ["JFK"], "begins": [heard["at"][5]], "ends": [heard["at"][29]]})
+    >>> sn.alarms(heard, "key", "at", truth=storm, threshold=10)
+    Ring at the 10th: 0 false alarms, 20 minutes late.
     """
     from streamnb.views.alarms import alarms_of
 
@@ -233,6 +258,9 @@ def playground(preset: str = "") -> Exhibit:
     preset
         The line that stands under a playground, to have it again or to give it to somebody; or the name of one of
         ours, such as ``"a phone in flight mode"``.
+
+    >>> sn.playground()
+    A 5-minute watermark drops none of 12 rows.
     """
     from streamnb.views.playground import Playground
 

@@ -25,6 +25,10 @@ def bars(x: str, y: str, by: str | None = None, *, title: str | None = None) -> 
         A colour for each of its values, side by side; the first six.
     title
         Instead of the columns' names.
+
+    >>> chart = sn.bars("window_start", "n")
+    >>> hourly.query("update", sink=chart).run().status
+    'done'
     """
     return Bars(x, y, by, title)
 
@@ -33,6 +37,10 @@ def line(x: str, y: str, by: str | None = None, *, title: str | None = None) -> 
     """Show what a query gives out as lines over ``x``, a time or a number; a line for each of the values of ``by``.
 
     The last 400 places are drawn. Else as ``sn.bars``.
+
+    >>> chart = sn.line("window_start", "n")
+    >>> hourly.query("update", sink=chart).run().status
+    'done'
     """
     return Lines(x, y, by, title)
 
@@ -41,6 +49,10 @@ def table(columns: Sequence[str] | None = None, limit: int = 30, *, title: str |
     """Show what a query gives out as a table, live; what the last batch added or changed is marked.
 
     Of more than ``limit`` rows those touched last are shown. Else as ``sn.bars``.
+
+    >>> chart = sn.table()
+    >>> hourly.query("update", sink=chart).run().status
+    'done'
     """
     return Listing(columns, limit, title)
 
@@ -49,5 +61,9 @@ def flags(by: str, at: str | None = None, *, title: str | None = None) -> Flags:
     """Show what a query gives out, such as alerts, as flags along time: a lane for each of the values of ``by``.
 
     ``at`` is the time of a row; the first datetime column, unless given. Else as ``sn.bars``.
+
+    >>> chart = sn.flags("dest", at="dep")
+    >>> flights.filter(sn.col("arr_delay") > 60).query(sink=chart).run().status
+    'done'
     """
     return Flags(by, at, title)

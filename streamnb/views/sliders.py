@@ -54,6 +54,10 @@ def slider(name: str, default: Value, least: float, most: float, step: float | N
         The ends of the slider and its step; 1, or a hundredth of the way for a float, if not given.
 
     State: none. Errors: a PlanError for a default outside. Spark: the value of now, as a literal.
+
+    >>> fee = sn.slider("doc_fee", 25, 0, 100)
+    >>> fee.value
+    25
     """
     if not isinstance(default, int | float) or not least <= default <= most:
         raise PlanError(
