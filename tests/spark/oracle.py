@@ -37,6 +37,7 @@ _SETTINGS = {
     "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.default.parallelism": "1",
     "spark.log.level": "OFF",
+    "spark.python.authenticate.socketTimeout": "120s",  # for a machine with more to do
     "spark.sql.shuffle.partitions": "1",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.codegen.wholeStage": "false",  # small batches: compiling them costs more than running them
