@@ -151,6 +151,9 @@ class Delay(View):
             return nothing("There is not one watermark here whose delay could be tried.")
         if at < 0:
             return nothing("No batch has run, so there is no watermark yet.")
+        if _milliseconds(self.query.outline) != self.own:  # the query was changed while it ran
+            self.own = self.delay = _milliseconds(self.query.outline)
+            self._trial = None
         layout = plane_of(self.query, at, MOST_WHILE_PLAYING)
         newest = layout.stair[-1][0] + self.own if layout.stair else None
         self._frame = None if newest is None else (frame_of(layout), newest)

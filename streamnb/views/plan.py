@@ -127,7 +127,7 @@ def _edge(
     width = 1.2 if did is None else 1.2 + 1.6 * math.log10(1 + did.rows_out)
     columns = f"{box.columns} column{'' if box.columns == 1 else 's'}"
     words = columns if did is None else f"{big(did.rows_out)} row{'' if did.rows_out == 1 else 's'} × {columns}"
-    x, y = (x0 + x1) / 2 + 8, (y0 + y1) / 2 + 4
+    x, y = x0 + (x1 - x0) * _GAP / 2 / (y1 - y0) + 8, y0 + _GAP / 2 + 4  # a longer edge runs behind boxes
     return [line([(x0, y0), (x1, y1)], role, round(width, 1)), text(x, y, words, "muted", 11.5, halo=True)]
 
 
@@ -236,13 +236,19 @@ class Plan(View):
 
     def __init__(self, query: Playable) -> None:
         super().__init__(query)
-        written, runs = query.plans  # type: ignore[attr-defined]  # a Query
+        self._begin()
+
+    def _begin(self) -> None:
+        """Look at the plan that the query has now; it may be changed while it runs."""
+        written, runs = self.query.plans  # type: ignore[attr-defined]  # a Query
         self.ladder = Ladder(written)
         self._verbs = {box.number: box.verb for box in boxes(runs)}
         self._known: list[tuple[int, dict[int, Counter]]] = []
 
     def sheet(self, at: int) -> Sheet:
         """Lay out the plan with the numbers up to a batch."""
+        if self.query.plans[0] is not self.ladder.written:  # type: ignore[attr-defined]  # a Query
+            self._begin()
         work = self._work(list(self.query.trace), at)
         return self.ladder.sheet(work, self.query.trace[at].batch_id if at >= 0 else None)
 

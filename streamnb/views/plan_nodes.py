@@ -139,10 +139,8 @@ def _rule_of(box: Box, rules: Sequence[Applied], *, is_new: bool) -> str:
     """Return the first rule that made an operator, or put it elsewhere."""
     text = f"{box.verb} {box.words}".strip()
     places = [(_where(r.before, text), _where(r.after, text), r.rule) for r in rules]
-    return next(
-        (rule for before, after, rule in places if after and after != before and is_new == (not before)),
-        "the planner's rewrite",
-    )
+    changed = [(not before, rule) for before, after, rule in places if after and after != before]
+    return next((rule for new, rule in changed if new == is_new), changed[0][1] if changed else "the planner's rewrite")
 
 
 def _where(plan: Node, text: str) -> list[int]:
