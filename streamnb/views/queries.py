@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from streamnb import display, registry
+from streamnb import registry
 from streamnb.views.pacer import Pacer
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from streamnb.query import Query
 
 COLUMNS = ("name", "state", "batches", "rows/s", "watermark", "lag", "error")
-_WIDTHS = ("14em", "5em", "5em", "6em", "10em", "7em", "1fr")
+_WIDTHS = "minmax(8em, 1fr) 4.5em 4.5em 4.5em minmax(5em, 8em) 6em 15.5em"
 
 
 def told(query: Query) -> tuple[str, ...]:
@@ -76,8 +76,7 @@ class Board:
             Board._newest.close()
         Board._newest = self
         self._rows: dict[int, _Row] = {}
-        self._listed, self._below = ipywidgets.VBox(), ipywidgets.Output()
-        self._opened: Query | None = None
+        self._listed, self._below = ipywidgets.VBox(), ipywidgets.VBox()
         self.box = ipywidgets.VBox([self._listed, self._below])
         self._pacer = Pacer("all queries", self._draw, lambda: None, lambda: True)
         self._unwatch = registry.watch(self._pacer.mark)
@@ -96,9 +95,11 @@ class Board:
         return True
 
     def _open(self, query: Query) -> None:
-        self._below.clear_output()
-        with self._below:
-            display.show(query)
+        """Show the dashboard of a query below, or take it away again."""
+        from streamnb.views.display import dashboard_of
+
+        box = dashboard_of(query).box
+        self._below.children = () if box in self._below.children else (box,)
 
     def close(self) -> None:
         """Follow no longer; the table stays as it is."""
@@ -115,17 +116,21 @@ class _Row:
         import ipywidgets
 
         self.query = query
-        self._cells = [ipywidgets.HTML() for _ in COLUMNS]
+        across = ipywidgets.Layout(grid_column="1 / -1")
+        self._cells = [ipywidgets.HTML() for _ in COLUMNS[:-1]]
+        self._error = ipywidgets.HTML(layout=across)
         self._play = _button("play", lambda: query.post("pause" if query.playing else "play"))
         buttons = [self._play, _button("stop", lambda: query.post("stop")), _button("open", lambda: open_(query))]
-        self.box = ipywidgets.GridBox([*self._cells, ipywidgets.HBox(buttons)], layout=_layout())
+        self.box = ipywidgets.GridBox([*self._cells, ipywidgets.HBox(buttons), self._error], layout=_layout())
         self._unsubscribe = query.subscribe(changed)
 
     def write(self) -> None:
         """Say how the query stands."""
-        for widget, text in zip(self._cells, told(self.query), strict=True):
+        *texts, error = told(self.query)
+        for widget, text in zip([*self._cells, self._error], [*texts, error], strict=True):
             if widget.value != escape(text):
                 widget.value = escape(text)
+        self._error.layout.display = None if error else "none"
         self._play.description = "pause" if self.query.playing else "play"
 
     def close(self) -> None:
@@ -135,7 +140,7 @@ class _Row:
 def _button(label: str, pressed: Callable[[], None]) -> Any:
     import ipywidgets
 
-    button = ipywidgets.Button(description=label, layout=ipywidgets.Layout(width="4.5em"))
+    button = ipywidgets.Button(description=label, layout=ipywidgets.Layout(width="5em", padding="0"))
     button.on_click(lambda _: pressed())
     return button
 
@@ -143,10 +148,11 @@ def _button(label: str, pressed: Callable[[], None]) -> Any:
 def _heading() -> Any:
     import ipywidgets
 
-    return ipywidgets.GridBox([ipywidgets.HTML(f"<b>{name}</b>") for name in (*COLUMNS, "")], layout=_layout())
+    names = (*COLUMNS[:-1], "")
+    return ipywidgets.GridBox([ipywidgets.HTML(f"<b>{name}</b>") for name in names], layout=_layout())
 
 
 def _layout() -> Any:
     import ipywidgets
 
-    return ipywidgets.Layout(grid_template_columns=f"{' '.join(_WIDTHS)} 15em", grid_gap="0 .75em")
+    return ipywidgets.Layout(grid_template_columns=_WIDTHS, grid_gap="0 .5em", width="100%")

@@ -38,6 +38,11 @@ def test_a_failure_is_in_its_row():
     with pytest.raises(sn.QueryError):
         query.run()
     assert "disk on fire" in told(query)[-1]
+    board = Board()
+    row = board._rows[id(query)]
+    assert "disk on fire" in row._error.value
+    assert row._error.layout.display is None
+    board.close()
     query.stop()
 
 
@@ -61,7 +66,11 @@ def test_its_buttons_play_and_stop():
     query = sn.stream(source(1)).query(name="pressed")
     board = Board()
     row = board._rows[id(query)]
-    play, stop, _ = row.box.children[-1].children
+    play, stop, open_ = row.box.children[-2].children
+    open_.click()
+    assert len(board._below.children) == 1
+    open_.click()
+    assert len(board._below.children) == 0
     play.click()
     assert query.await_termination(0.0) is False
     stop.click()
