@@ -39,7 +39,7 @@ from streamnb.schema import polars_type
 class Aggregate(ABC):
     """An aggregate of your own, one value at a time. State is kept as JSON: numbers, strings, lists, dicts, None.
 
-    >>> class Longest(Aggregate):
+    >>> class Longest(sn.Aggregate):
     ...     returns = "string"
     ...     def init(self): return ""
     ...     def update(self, state, value): return self.merge(state, value or "")

@@ -261,7 +261,7 @@ def from_streamz(stream: Stream, schema: Schema) -> StreamFrame:
 
     >>> import streamz
     >>> clicks = streamz.Stream()
-    >>> users = from_streamz(clicks, {"user": "string"})
+    >>> users = sn.from_streamz(clicks, {"user": "string"})
     >>> clicks.emit({"user": "ann"})
     >>> users.collect()["user"].tolist()
     ['ann']

@@ -104,7 +104,7 @@ class Param(nw.Expr):
 def param(name: str, default: Value) -> Param:
     """Return a value that stands in expressions by name and is changed while a query runs, between batches.
 
-    >>> limit = param("limit", 10)
+    >>> limit = sn.param("limit", 10)
     >>> limit.set(25)
     >>> limit.value
     25

@@ -170,9 +170,9 @@ class SystemClock:
 class ManualClock:
     """A clock that moves when told to, for tests and lessons.
 
-    >>> clock = ManualClock("2013-02-08 09:00")
+    >>> clock = sn.ManualClock("2013-02-08 09:00")
     >>> clock.advance("30 minutes")
-    >>> clock.now() == ManualClock("2013-02-08 09:30").now()
+    >>> clock.now() == sn.ManualClock("2013-02-08 09:30").now()
     True
     """
 

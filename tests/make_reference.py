@@ -48,9 +48,14 @@ import pandas as pd
 import streamnb as sn
 
 folder = tempfile.mkdtemp()
-flights = sn.data.landings("JFK", "2013-02-08")
-hourly = flights.with_watermark("dep", "3 hours").group_by(sn.window("dep", "1 hour")).agg(n=sn.count())
-query = hourly.query().run()"""
+
+
+def fresh():
+    # the stream, the frame and the query that an example begins with
+    flights = sn.data.landings("JFK", "2013-02-08")
+    hourly = flights.with_watermark("dep", "3 hours").group_by(sn.window("dep", "1 hour")).agg(n=sn.count())
+    return flights, hourly, hourly.query().run()"""
+USED = re.compile(r"\b(flights|hourly|query)\b")
 
 
 def public() -> Iterator[tuple[str, Any]]:
@@ -92,9 +97,10 @@ def group(thing: Any) -> str:
 
 
 def example(thing: Any) -> str:
-    """Return the code of a docstring's examples."""
+    """Return the code of a docstring's examples, with a new query for those that look at one."""
     examples = doctest.DocTestParser().get_examples(inspect.getdoc(thing) or "")
-    return "".join(found.source for found in examples if doctest.SKIP not in found.options).rstrip()
+    code = "".join(found.source for found in examples if doctest.SKIP not in found.options).rstrip()
+    return f"flights, hourly, query = fresh()\n{code}" if USED.search(code) else code
 
 
 def summary(thing: Any) -> str:
@@ -131,6 +137,7 @@ def notebook() -> Any:
             cells.append(_code(f"{where}-example", code))
     made = nbformat.v4.new_notebook(cells=cells)
     made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    made.metadata.language_info = {"name": "python"}
     return made
 
 

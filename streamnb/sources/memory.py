@@ -14,7 +14,7 @@ from streamnb.schema import Schema, as_rows, polars_schema
 class MemorySource:
     """A source that you feed by hand. What one ``add`` gives is one unit of input: a step takes one.
 
-    >>> clicks = MemorySource({"at": "datetime", "user": "string"})
+    >>> clicks = sn.MemorySource({"at": "datetime", "user": "string"})
     >>> clicks.add([{"at": "2026-01-01 00:00:07", "user": "ann"}])
     """
 

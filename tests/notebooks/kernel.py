@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
 COURSE = ROOT / "notebooks"
-LESSONS = sorted(path.stem for path in COURSE.glob("*.ipynb"))
+LESSONS = sorted(path.stem for path in COURSE.glob("[0-9P]*_*.ipynb"))
 
 
 class ThisPython(AsyncKernelManager):

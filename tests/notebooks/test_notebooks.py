@@ -74,7 +74,7 @@ def test_the_solutions_are_right(lesson: str, tmp_path: Path):
 def test_the_path_names_every_lesson_in_order():
     path = (COURSE / "README.md").read_text(encoding="utf-8")
     assert LESSONS != []
-    assert re.findall(r"\]\((\S+)\.ipynb\)", path) == LESSONS
+    assert re.findall(r"\]\((\S+_\S+)\.ipynb\)", path) == LESSONS
     assert [lesson for lesson in LESSONS if not re.fullmatch(r"(\d\d|P\d)_[a-z0-9_]+", lesson)] == []
 
 
