@@ -106,7 +106,7 @@ def campaign(least: int, mutant: str | None = None) -> list[Story]:
     wheel = itertools.cycle([*(point for point in POINTS if not point.startswith("metadata")), OUTSIDE])
     stories: list[Story] = []
     with Nursery() as nursery:
-        while sum(len(s.kills) for s in stories) < least:
+        while sum(len(s.kills) for s in stories) < least or (not mutant and len(stories) < len(PROGRAMS)):
             number = len(stories)
             kills = itertools.chain(_BEFORE, [_WHEN_THERE[number % 2]], wheel)
             stories.append(story(nursery, list(PROGRAMS)[number % len(PROGRAMS)], number, kills, mutant))
