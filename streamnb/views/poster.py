@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from streamnb.views.shapes import Sheet, Words
 from streamnb.views.sheet import Paper
 from streamnb.views.sheet_svg import sheet_html, sheet_svg
 from streamnb.views.still import Still, put
@@ -11,8 +12,6 @@ from streamnb.views.widget import stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from streamnb.views.shapes import Sheet
 
 
 class Subject(Protocol):
@@ -51,8 +50,12 @@ class Poster:
         return sheet_html(self.subject.sheet())
 
     def _hear(self, name: str, value: Any) -> None:
-        self.subject.hear(name, value)
-        self.paper.show(self.subject.sheet())
+        try:
+            self.subject.hear(name, value)
+            self.paper.show(self.subject.sheet())
+        except Exception as error:  # noqa: BLE001  shown where the figure would be
+            title = f"{type(error).__name__}: {error}"
+            self.paper.show(Sheet(title, (Words("This figure failed; run its cell again.", "dropped_text"),), title))
 
     def show(self) -> None:
         """Display it in the cell that runs now."""

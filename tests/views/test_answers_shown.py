@@ -14,6 +14,7 @@ from streamnb.views import notice
 from streamnb.views.doctor import Diagnosed, Doctor, Watch
 from streamnb.views.frontier import Frontier
 from streamnb.views.labels import box_of, meet
+from streamnb.views.poster import Poster
 from streamnb.views.shapes import Choice, Figure, Remedies, Shape, Sheet, Words
 from streamnb.views.share import Share
 from streamnb.views.sheet_svg import sheet_html, sheet_svg
@@ -233,6 +234,20 @@ def test_one_row_and_equal_times_can_be_drawn():
 
 
 # -- all of them
+
+
+def test_a_figure_that_fails_says_so_in_its_place():
+    class Broken:
+        def sheet(self) -> Sheet:
+            return Sheet("whole", ())
+
+        def hear(self, name: str, value: object) -> None:
+            raise ZeroDivisionError("no ink")
+
+    poster = Poster(Broken())
+    poster.paper.hear({"type": "gesture", "name": "pick", "value": "1"}, [])
+    assert poster.paper.shown["sheet"]["title"] == "ZeroDivisionError: no ink"
+    poster.close()
 
 
 def test_answers_with_a_figure_are_inert_and_can_be_saved(tmp_path, told):
