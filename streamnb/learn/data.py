@@ -86,6 +86,10 @@ def news(origin: Origin = None, day: Day = None, every: str = "1 min") -> Stream
     the plane came more than 15 minutes late. What the news does not tell is null; ``flight_id`` is in both. Of 9
     flights no landing is heard, nor of 8 that landed without a known delay. Arguments and errors are those of
     :func:`landings`.
+
+    >>> import streamnb as sn
+    >>> sn.data.news("JFK", "2013-02-08").collect()["news"].value_counts().to_dict()
+    {'leaves': 145, 'lands': 145}
     """
     left = _chosen("news", origin, day).dropna(subset=["dep"]).astype({"dep_delay": "int64"})
     leaves = left[["flight_id", "dep_delay", "distance", "origin", "dest"]]

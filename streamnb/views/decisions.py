@@ -10,7 +10,7 @@ from streamnb.views.shapes import Figure, Shape, Sheet, Slider, cross, diamond, 
 
 _LEFT, _WIDE, _TOP, _LANE = 96.0, 640.0, 34.0, 24.0
 _BEFORE, _AFTER = 30.0, 12.0
-_MOST_LANES = 12
+_MOST_LANES, _HIGHEST = 12, 60
 _BINS = ("1 ms", "10 ms", "50 ms", "100 ms", "200 ms", "1 s", "10 s", "1 min", "10 min", "1 h")
 _EDGES = (0.001, 0.01, 0.05, 0.1, 0.2, 1.0, 10.0, 60.0, 600.0, 3600.0)
 
@@ -43,10 +43,10 @@ def outcome(decided: Sequence[Decided], threshold: float) -> Outcome:
 
 
 def thresholds(decided: Sequence[Decided]) -> list[float]:
-    """Return where a threshold makes a difference, at most fifty places, and one above all."""
+    """Return where a threshold makes a difference, the highest scores all and few of the others, and one above all."""
     scores = sorted({one.score for one in decided})
-    step = max(1, len(scores) // 50)
-    return [*scores[::step], scores[-1] + 1] if scores else [1.0]
+    low, high = scores[:-_HIGHEST], scores[-_HIGHEST:]
+    return [*low[:: max(1, len(low) // 20)], *high, high[-1] + 1] if scores else [1.0]
 
 
 def decisions_sheet(decided: Sequence[Decided], threshold: float, budget: float) -> Sheet:
