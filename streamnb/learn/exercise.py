@@ -174,7 +174,7 @@ def _mapping_difference(given: Any, wanted: Mapping[Any, Any]) -> str | None:
 
 def _table_difference(given: Any, wanted: pd.DataFrame) -> str | None:
     if not isinstance(given, pd.DataFrame):
-        return f"give a table or a frame, not {_said(given)}"
+        return f"give a table or a frame, not {_briefly(given)}"
     lacking = [name for name in wanted.columns if name not in given.columns]
     if lacking:
         return f"there is no column {lacking[0]!r}, only {list(given.columns)}"
@@ -216,6 +216,11 @@ def _said(value: Any) -> str:
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
     return str(value)
+
+
+def _briefly(value: Any) -> str:
+    words = _said(value)
+    return words if len(words) <= 60 and "\n" not in words else f"a {type(value).__name__}"
 
 
 def _raised(error: BaseException) -> str:

@@ -121,3 +121,24 @@ def test_a_check_tells_nothing_of_the_queries_it_makes(monkeypatch):
     assert told == []
     sn.data.landings().group_by("origin").agg(n=sn.count()).query("update").stop()
     assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        ("03.A", {"delay": 4, "median_wait": 6.75}, "a delay of 4 hours loses 8 of the 45 long flights"),
+        ("03.A", {"delay": "5 hours", "median_wait": 8.0}, "both numbers of hours"),
+        ("03.A", {"delay": 5}, "the delay is right, the wait is not"),
+        ("03.A", {"delay": 6, "median_wait": 1.0}, "a shorter delay does"),
+        ("03.A", 5, "give a dict"),
+        ("04.A", {"audit file": "append", "departure board": "append", "bar chart": "update"}, "the board is silent"),
+        ("04.A", {"audit file": "Append"}, "audit file: 'Append' is no mode"),
+        ("04.A", "append", "give a dict"),
+        ("08.A", lambda past, live: (past, live), "give a table or a frame, not a tuple"),
+    ],
+)
+def test_a_plausible_slip_is_told_why(name, answer, said):
+    told = str(judge(exercise(name), answer))
+    assert told.startswith("not yet: ")
+    assert said in told
+    assert len(told) < 200

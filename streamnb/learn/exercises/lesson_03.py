@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import pandas as pd
@@ -56,6 +56,19 @@ def _mean_wait() -> dict[str, float]:
     return {"delay": delay, "median_wait": float(waits(_reports("2013-02-08"), delay).mean())}
 
 
+def _told(given: object) -> str:
+    """Say what is wrong with an answer: its form, the flights it loses, or its wait."""
+    delay = given.get("delay") if isinstance(given, Mapping) else None
+    if not isinstance(delay, int | float):
+        return 'give a dict with "delay" and "median_wait", both numbers of hours'
+    if delay < _smallest(2):
+        reports = _reports("2013-02-08")
+        long = reports["arr"] - reports["dep"] >= 5 * HOUR
+        lost = (dropped(reports, int(delay)) & long).sum()
+        return f"a delay of {delay} hours loses {lost} of the {long.sum()} long flights, more than 5 % of them"
+    return "a shorter delay does" if delay > _smallest(2) else "the delay is right, the wait is not"
+
+
 # -- B: one bad clock
 
 
@@ -97,11 +110,20 @@ def _near(damaged: StreamFrame) -> StreamFrame:
     return _protected(damaged).filter(col("arr") - col("dep") <= pd.Timedelta("5h"))
 
 
+def _upside_down(damaged: StreamFrame) -> StreamFrame:
+    return damaged.filter(col("arr") < col("dep"))
+
+
+def _one_day(damaged: StreamFrame) -> StreamFrame:
+    return damaged.filter(col("dep") < pd.Timestamp("2013-02-09"))
+
+
 EXERCISES = (
     Exercise(
         name="03.A",
         oracle=lambda: _answer(_smallest(2)),
         solution=lambda: _answer(_smallest(2)),
+        tell=_told,
         wrong=(
             Wrong(
                 "that delay loses none; 95 % may lose two of them, and waits less",
@@ -127,6 +149,8 @@ answer = {"delay": delay, "median_wait": outcomes[delay]["wait"]}""",
         wrong=(
             Wrong("the filter comes after the watermark, and the bad row has moved that already", _after),
             Wrong("that throws away the long flights, which are true", _near),
+            Wrong("that keeps what cannot be true, and drops the rest", _upside_down),
+            Wrong("a date that is fixed in the filter is right on one day only", _one_day),
         ),
         hints=(
             "Which rows cannot be true? No plane lands before it leaves.",

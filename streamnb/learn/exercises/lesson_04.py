@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -50,8 +50,28 @@ def _best() -> Mapping[str, str]:
 _MODES = ("append", "update", "complete")
 
 
-def _with(**modes: str) -> Callable[[], Mapping[str, str]]:
-    return lambda: {**_best(), **{reader.replace("_", " "): mode for reader, mode in modes.items()}}
+_REASONS = {
+    ("audit file", "update"): "the audit file says a window again at each change, and takes no line back",
+    ("audit file", "complete"): "the audit file says every window after every batch",
+    ("departure board", "append"): "the board is silent about windows that are not final yet",
+    ("departure board", "complete"): "the board is right, but is handed rows that did not change",
+    ("bar chart", "update"): "the chart shows only the windows that changed last: it keeps nothing",
+    ("bar chart", "append"): "the chart shows only the windows that became final last: it keeps nothing",
+}
+
+
+def _told(given: object) -> str:
+    """Say what is wrong with the first reader that has a wrong mode."""
+    if not isinstance(given, Mapping):
+        return f"give a dict with a mode for each of {', '.join(_READERS)}"
+    best = _best()
+    reader = next(reader for reader in _READERS if given.get(reader) != best[reader])
+    mode = given.get(reader)
+    return _REASONS.get((reader, str(mode)), f"{reader}: {mode!r} is no mode; choose of {', '.join(_MODES)}")
+
+
+def _wrong(reader: str, mode: str) -> Wrong:
+    return Wrong(_REASONS[reader, mode], lambda: {**_best(), reader: mode})
 
 
 EXERCISES = (
@@ -59,18 +79,8 @@ EXERCISES = (
         name="04.A",
         oracle=_best,
         solution=_best,
-        wrong=(
-            Wrong(
-                "the audit file says a window again at each change, and takes no line back", _with(audit_file="update")
-            ),
-            Wrong("the audit file says every window after every batch", _with(audit_file="complete")),
-            Wrong("the board is silent about windows that are not final yet", _with(departure_board="append")),
-            Wrong("the board is right, but is handed rows that did not change", _with(departure_board="complete")),
-            Wrong("the chart shows only the windows that changed last: it keeps nothing", _with(bar_chart="update")),
-            Wrong(
-                "the chart shows only the windows that became final last: it keeps nothing", _with(bar_chart="append")
-            ),
-        ),
+        tell=_told,
+        wrong=tuple(_wrong(*pair) for pair in _REASONS),
         hints=(
             "Who can overwrite a line? Who must never see a change? Who keeps nothing at all?",
             "A file can only add: it wants each result once, when it is final.",

@@ -35,7 +35,7 @@ def _status(day: str, seed: int) -> StreamFrame:
     flights = data.flights().dropna(subset=["dep", "arr"])
     flights = flights[flights["sched_dep"].dt.strftime("%Y-%m-%d") == day]
     boarding = flights["sched_dep"] - pd.Timedelta("30 min")
-    times = {"boarding": boarding, "departed": flights["dep"], "landed": flights["arr"]}
+    times = {"boarding": boarding, "departed": flights["dep"], "arrived": flights["arr"]}
     parts = [
         pd.DataFrame({"flight_id": flights["flight_id"], "state": s, "at": at, "heard": at}) for s, at in times.items()
     ]
@@ -53,6 +53,10 @@ def _board(status: StreamFrame) -> StreamFrame:
 
 def _as_heard(status: StreamFrame) -> StreamFrame:
     return status.group_by("flight_id").agg(state=last("state"), at=last("at"))
+
+
+def _greatest(status: StreamFrame) -> StreamFrame:
+    return status.group_by("flight_id").agg(state=max("state"), at=max("at"))
 
 
 def _half(status: StreamFrame) -> StreamFrame:
@@ -97,6 +101,7 @@ EXERCISES = (
         wrong=(
             Wrong("that is the news that came last, not the newest: last goes by arrival", _as_heard),
             Wrong("the time is the newest, the state is the one that came last", _half),
+            Wrong("the state is the last in the alphabet, not the newest: words have no time", _greatest),
             Wrong(
                 "every piece of news is a line; a flight has one",
                 lambda status: status.select("flight_id", "state", "at"),
