@@ -11,7 +11,11 @@ from streamnb.crashing.crash import Outcome
 from streamnb.views.shapes import Figure, Shape, line, rect, table, text
 
 _LEFT, _WIDE, _TOP, _LANE = 128.0, 600.0, 52.0, 38.0
-_LANES = (("offsets", "offset log", "begun"), ("commits", "commit log", "done"), ("state", "state", "version"))
+_LANES = (
+    ("offsets", "begun", "in the offset log"),
+    ("commits", "done", "in the commit log"),
+    ("state", "state", "version"),
+)
 _MOST = 8
 """Batches drawn; of more, the last ones."""
 
