@@ -116,7 +116,7 @@ class _Row:
         import ipywidgets
 
         self.query = query
-        across = ipywidgets.Layout(grid_column="1 / -1")
+        across = ipywidgets.Layout(grid_column="1 / -1", width="auto")
         self._cells = [ipywidgets.HTML() for _ in COLUMNS[:-1]]
         self._error = ipywidgets.HTML(layout=across)
         self._play = _button("play", lambda: query.post("pause" if query.playing else "play"))
