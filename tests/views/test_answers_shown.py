@@ -250,6 +250,16 @@ def test_a_figure_that_fails_says_so_in_its_place():
     poster.close()
 
 
+def test_figures_are_told_not_to_move_when_motion_is_off(told):
+    poster = Poster(Frontier(told))
+    assert poster.paper.shown["moves"]
+    sn.set_motion(False)
+    poster.paper.hear({"type": "gesture", "name": "pick", "value": "1"}, [])
+    sn.set_motion(True)
+    assert not poster.paper.shown["moves"]
+    poster.close()
+
+
 def test_answers_with_a_figure_are_inert_and_can_be_saved(tmp_path, told):
     query = growing()
     for answer in (query.findings, told):
