@@ -47,11 +47,12 @@ const painters = {
 };
 
 let pictures = 0;
+const scope = Math.random().toString(36).slice(2, 10); // each widget may load this file anew
 
 // A pattern of a hidden picture does not paint, so every picture has its own.
 class Hatches {
   constructor() {
-    this.name = `sn-sheet-${++pictures}`;
+    this.name = `sn-sheet-${scope}-${++pictures}`;
     this.defs = draw("defs", {});
     this.roles = new Set();
   }
