@@ -5,6 +5,7 @@ A figure is recorded when the lesson is over, so that it can step through all th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from typing import Any
 from streamnb.learn.predict import ABSENT, Prediction
 from streamnb.learn.workbench import Workbench
 from streamnb.views import display
+from streamnb.views.cursor import cursor_of
 from streamnb.views.inspectors import Exhibit, Inspector
+from streamnb.views.live_sink import LiveSink
 from streamnb.views.save import save
+from streamnb.views.shapes import Sheet
 from streamnb.views.still import put
 
 DASHBOARD = ("plane", "late", "state")
@@ -23,9 +27,38 @@ _places: list[Inspector | Exhibit] = []
 def begin() -> None:
     """Let figures and guesses leave what a page without a kernel can show."""
     display.show = lambda query, names=(): _place(Inspector(query, *(names or DASHBOARD)))
+    display.show_live = _live
     display.show_poster = lambda subject: _place(Exhibit(subject))
     Workbench._repr_mimebundle_ = _bench  # type: ignore[assignment, method-assign]
     Prediction._repr_mimebundle_ = _told  # type: ignore[assignment, method-assign]
+
+
+class _Replayed:
+    """A sink that is a picture, batch by batch."""
+
+    def __init__(self, sink: LiveSink) -> None:
+        self._sink = sink
+
+    def sheet(self) -> Sheet:
+        return self._sink.sheet()
+
+    def hear(self, name: str, value: Any) -> None:
+        """Nobody is there to answer a gesture."""
+
+    def frames(self) -> Iterator[tuple[str, Sheet]]:
+        query = self._sink.query
+        newest = -1 if query is None else len(query.trace) - 1
+        if query is None or newest < 0:
+            yield "no batch", self.sheet()
+            return
+        for at in range(newest + 1):
+            cursor_of(query).move(at, newest)
+            yield f"batch {at} of {newest}", self.sheet()
+
+
+def _live(sink: LiveSink, *, again: bool) -> None:  # noqa: ARG001  shown once, whoever asks
+    if sink.query is not None:
+        _place(Exhibit(_Replayed(sink)))
 
 
 def _place(shown: Inspector | Exhibit) -> None:
