@@ -175,7 +175,7 @@ class Looking:
         ``query(on_bad_record="fail")`` raises an error instead.
 
         >>> len(query.dead_letters)
-        1
+        0
         """
         return self._journal.dead_letters(self._history.last.batch_id).to_pandas()
 
