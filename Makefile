@@ -61,12 +61,12 @@ clean:
 
 $(VENV)/.lab: pyproject.toml | $(VENV)/.pip
 	@echo "Installing streamnb and JupyterLab into $(VENV): a minute or two, once."
-	$(PIP) install --quiet --editable ".[lab,ml]"
+	$(PIP) install --quiet --editable ".[lab,connectors]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.pip
 	@echo "Installing streamnb, JupyterLab and the test tools into $(VENV): a minute or two, once."
-	$(PIP) install --quiet --editable ".[lab]" --group dev
+	$(PIP) install --quiet --editable ".[lab,connectors]" --group dev
 	@touch $@ $(VENV)/.lab
 
 # Pathway wants an older pyarrow; without it, or without Bytewax, the bench leaves it out and says so.
