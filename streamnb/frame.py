@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -207,7 +208,7 @@ def from_pandas(
 
 
 def from_files(
-    pattern: str,
+    pattern: str | os.PathLike[str],
     schema: Schema | None = None,
     files_per_batch: int | None = None,
     *,
@@ -241,7 +242,7 @@ def from_files(
     >>> sn.from_files(f"{folder}/*.jsonl").collect()["n"].tolist()
     [1, 2]
     """
-    return stream(Files(pattern, schema, files_per_batch, clock, max_bytes_per_batch))
+    return stream(Files(os.fspath(pattern), schema, files_per_batch, clock, max_bytes_per_batch))
 
 
 def from_rate(rows_per_second: float = 1.0, *, clock: Clock | None = None) -> StreamFrame:

@@ -121,9 +121,8 @@ def _from_columns(verb: str, columns: Mapping[str, Any], schema: pl.Schema | Non
     try:
         return pl.DataFrame([_column(verb, name, values, schema) for name, values in columns.items()])
     except (PolarsError, TypeError, OverflowError, UnicodeError) as error:
-        raise DataError(
-            f"{verb}: the rows do not fit: {error}; check the values against the schema {schema}."
-        ) from error
+        way_out = "make a column's values alike" if schema is None else f"check the values against the schema {schema}"
+        raise DataError(f"{verb}: the rows do not fit: {str(error).partition(chr(10))[0]}; {way_out}.") from error
 
 
 def _column(verb: str, name: str, values: Any, schema: pl.Schema | None) -> pl.Series:

@@ -449,3 +449,8 @@ def test_no_files_in_a_batch(folder: Folder, count: int) -> None:
     ) as error:
         folder.stream(files_per_batch=count)
     assert error.value.code == "OPTION_INVALID"
+
+
+def test_a_path_is_as_good_as_text(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"n": 1}\n')
+    assert sn.from_files(tmp_path / "*.jsonl").collect()["n"].tolist() == [1]
