@@ -14,7 +14,7 @@ from streamnb.ops.limit import Limit
 from streamnb.ops.sort import Sort
 from streamnb.ops.transform_with_state import TransformWithState
 from streamnb.ops.with_watermark import WithWatermark
-from streamnb.params import params_in
+from streamnb.params import Param, params_in
 from streamnb.plan import Node, RowWise
 
 OUTPUT_MODES = ("append", "update", "complete")
@@ -34,7 +34,7 @@ def check(plan: Node, output_mode: str, *, multiple_stateful: bool = True) -> No
 def params_row_by_row(plan: Node, output_mode: str) -> None:  # noqa: ARG001
     """A param may change from batch to batch; what is remembered may not."""
     for node in plan.walk():
-        names = set() if isinstance(node, RowWise) else params_in(node)
+        names = set() if isinstance(node, RowWise | WithWatermark) else params_in(node)
         if names:
             raise PlanError(
                 f"{node.verb}: the param {min(names)!r} may change from batch to batch, and what {node.verb} remembers "
@@ -138,6 +138,20 @@ def within_watermark_needs_one(plan: Node, output_mode: str) -> None:  # noqa: A
                 f"query: {node.describe()!r} remembers a key for the delay of a watermark, and its rows have no column "
                 "with one; declare with_watermark before it and keep that column, or use drop_duplicates.",
                 code="DEDUP_WITHOUT_WATERMARK",
+            )
+
+
+def within_one_delay(plan: Node, output_mode: str) -> None:  # noqa: ARG001
+    """How long a key is remembered is settled when its first row comes."""
+    for node in plan.walk():
+        below = node.walk() if isinstance(node, DropDuplicatesWithinWatermark) else ()
+        param = next((n.wait for n in below if isinstance(n, WithWatermark) and isinstance(n.wait, Param)), None)
+        if param is not None:
+            raise PlanError(
+                f"query: {node.describe()!r} remembers a key for the delay of the watermark, and the param "
+                f"{param.param!r} may change that while keys are kept; give with_watermark a fixed delay, or use "
+                "drop_duplicates with the event time among its columns.",
+                code="OPTION_INVALID",
             )
 
 
@@ -246,6 +260,7 @@ RULES: tuple[Callable[[Node, str], None], ...] = (
     params_row_by_row,
     sort_needs_a_table,
     within_watermark_needs_one,
+    within_one_delay,
     duplicates_of_final_rows,
     joins_of_streams,
     one_function_with_state,

@@ -23,7 +23,7 @@ from streamnb.state import StateTable
 FORMAT = 3
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
-_FREE = {"inputs", "output_schema", "origin"}
+_FREE = {"inputs", "output_schema", "origin", "wait"}
 """Fields of a node that may change: what is below is compared by itself, and no state holds what comes out."""
 
 

@@ -12,6 +12,7 @@ import narwhals as nw
 from narwhals._expression_parsing import ExprKind, ExprNode
 
 from streamnb.errors import PlanError
+from streamnb.time import duration, spell
 
 Value = bool | int | float | str
 
@@ -27,6 +28,7 @@ class Setting:
     default: Value
     times_set: int = 0
     listeners: list[Callable[[], None]] = field(default_factory=list)
+    units: set[str | None] = field(default_factory=set)  # in which it is a delay
 
 
 @contextmanager
@@ -74,9 +76,9 @@ class Param(nw.Expr):
     60
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, unit: str | None = None) -> None:
         super().__init__(_Node(name))
-        self.param = name
+        self.param, self.unit = name, unit
 
     def _append_node(self, node: ExprNode) -> nw.Expr:  # type: ignore[override]
         return nw.Expr(*self._nodes, node)
@@ -89,9 +91,18 @@ class Param(nw.Expr):
     def set(self, value: Value) -> None:
         """Have the next batch, of every query that has this name in it, go by another value of the same type."""
         setting = _settings[self.param]
-        setting.value, setting.times_set = _fitted(self.param, value, setting.default), setting.times_set + 1
+        fitted = _fitted(self.param, value, setting.default)
+        for unit in setting.units:
+            _time(self.param, fitted, unit)
+        setting.value, setting.times_set = fitted, setting.times_set + 1
         for listener in tuple(setting.listeners):
             listener()
+
+    def means_time(self) -> None:
+        """Have it be a delay: from now on every value must be one."""
+        known = _settings[self.param]
+        _time(self.param, known.value, self.unit)
+        known.units.add(self.unit)
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every change."""
@@ -101,7 +112,7 @@ class Param(nw.Expr):
         return f"param {self.param} = {self.value!r}"
 
 
-def param(name: str, default: Value) -> Param:
+def param(name: str, default: Value, *, unit: str | None = None) -> Param:
     """Return a value that stands in expressions by name and is changed while a query runs, between batches.
 
     >>> limit = sn.param("limit", 10)
@@ -119,6 +130,8 @@ def param(name: str, default: Value) -> Param:
         An identifier; the value is one for all queries of this process.
     default
         A bool, a number or a string. What it is set to later is of the same type.
+    unit
+        Of a number that is the delay of a ``with_watermark``, such as ``"minutes"``; a string names its own.
 
     State: none. Errors: a PlanError for a value of another type, and where it stands in a key, an aggregate or a join's
     ``where``: put it into a column first. Spark: the value of now, as a literal.
@@ -131,9 +144,43 @@ def param(name: str, default: Value) -> Param:
     if known is None:
         _settings[name] = Setting(default, default)
     elif known.default != default or type(known.default) is not type(default):
+        _check_new_default(name, known, default)
         known.default = known.value = default
         known.times_set += 1
-    return Param(name)
+    return Param(name, unit)
+
+
+def _check_new_default(name: str, known: Setting, default: Value) -> None:
+    if known.units and isinstance(default, str) is not isinstance(known.default, str):
+        raise PlanError(
+            f"param: {name} is a delay and was {known.default!r}, and {default!r} is of another type; "
+            "give it another name.",
+            code="OPTION_INVALID",
+        )
+    for unit in known.units:
+        _time(name, default, unit)
+
+
+def time_in(param: Param) -> int:
+    """Return the delay (microseconds) that the batch at work goes by."""
+    return _time(param.param, value_of(param.param), param.unit)
+
+
+def _time(name: str, value: Value, unit: str | None) -> int:
+    """Return a value as a delay in microseconds, if it is one."""
+    if isinstance(value, bool) or (unit is None and not isinstance(value, str)):
+        raise PlanError(
+            f"with_watermark: the param {name} is {value!r}, and a delay has a unit; give it one, such as "
+            f"sn.param({name!r}, {value!r}, unit='minutes'), or a text such as '3 hours'.",
+            code="OPTION_INVALID",
+        )
+    found = duration(value if isinstance(value, str) else f"{value:f} {unit}", "with_watermark", months=True)
+    if found < 0:
+        raise PlanError(
+            f"with_watermark: the param {name} is a delay, and {spell(found)} is negative; wait '0 seconds' or longer.",
+            code="DURATION_INVALID",
+        )
+    return found
 
 
 def _fitted(name: str, value: Any, default: Value) -> Value:

@@ -219,7 +219,7 @@ for _record in (StepTrace, Trace):  # behind the classes, where it is no default
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """The fixed facts of a query that a figure needs, none of which change while it runs.
+    """The facts of a query that a figure needs; only the delay may change while it runs, if it is a param.
 
     ``delay`` is the watermark's; ``window`` that of the first windowed aggregation, with its other grouping ``keys``
     and the names of its ``values``; ``arrival`` the column that says when a row arrived, where the source has one.

@@ -119,7 +119,7 @@ class Query(Forking):
         self._replayed: int | None = None  # the time of a replay's last batch; a batch without input follows at once
         self._listeners: list[Callable[[], None]] = []
         self._ledgers, self._recalled = {}, None
-        self.outline: Outline = outline(self._optimized, self.name, output_mode)
+        self._outline: Outline = outline(self._optimized, self.name, output_mode)
         self._replaces(registry.register(self))
         self._delivery.attach(self)
 
@@ -265,7 +265,7 @@ class Query(Forking):
     def _without_data(self, now: int) -> Planned | None:
         time = now if self._replayed is None else self._replayed
         allowed = self._no_data and self._trigger != "once" and self._trace
-        if not allowed or not self._graph.due(time):
+        if not allowed or not self._givens.due(self._graph, self._history.last.batch_id + 1, time):
             return None
         return Planned(self._inputs.offsets, self._replayed, has_data=False, replayed=self._replayed is not None)
 

@@ -136,7 +136,7 @@ def _mark(node: Node, step: WatermarkStep, graph: Graph) -> Mark:
         input=step.number + 1,
         event_time=step.node.event_time,
         source=", ".join(repr(below.source) for below in node.walk() if isinstance(below, Read)),
-        delay=dt.timedelta(microseconds=step.node.delay),
+        delay=dt.timedelta(microseconds=step.delay),
         value=None if step.set_by is None else instant_of(asked, step.node.schema[step.node.event_time]),
         row=step.set_by,
         idle=graph.watermark.is_idle(step.number),

@@ -12,6 +12,7 @@ from streamnb.answers.facts import Moment, WindowFate
 from streamnb.answers.journey import Stop
 from streamnb.answers.lineage import ROWS, Recording
 from streamnb.ops.group_by import GroupBy
+from streamnb.ops.with_watermark import WithWatermark
 from streamnb.plan import late_column
 from streamnb.progress import StepTrace
 from streamnb.time import instant
@@ -53,7 +54,7 @@ def _fate(recording: Recording, stop: Stop, node: GroupBy, row: Mapping[str, Any
     ends = node.mark is not None and recording.output_mode != "complete"
     number = stop.closed_in(end) if ends else None
     trace = None if number is None else recording.traces[number]
-    delay = None if node.mark is None else pd.Timedelta(node.mark.delay, "us")
+    delay = _delay(node)
     return WindowFate(
         operator=node.verb,
         start=pd.Timestamp(row[START]),
@@ -65,6 +66,13 @@ def _fate(recording: Recording, stop: Stop, node: GroupBy, row: Mapping[str, Any
         closes_after=pd.Timestamp(row[END]) + delay if ends and number is None and delay is not None else None,
         life=tuple(_life(recording, stop, node, row)),
     )
+
+
+def _delay(node: GroupBy) -> pd.Timedelta | None:
+    """Return how long the watermark of a group waits."""
+    marks = (below for below in node.walk() if isinstance(below, WithWatermark))
+    own = next((mark for mark in marks if node.mark is not None and mark.origin == node.mark.origin), None)
+    return None if own is None else pd.Timedelta(own.delay, "us")
 
 
 def _life(recording: Recording, stop: Stop, node: GroupBy, row: Mapping[str, Any]) -> Iterator[Moment]:

@@ -260,5 +260,5 @@ def _with_delay(node: Node, delays: Mapping[int, int], seen: list[int]) -> Node:
     inputs = tuple(_with_delay(below, delays, seen) for below in node.inputs)
     if isinstance(node, WithWatermark):
         seen[0] += 1
-        return replace(node, inputs=inputs, delay=delays.get(seen[0], node.delay))
+        return replace(node, inputs=inputs, wait=delays.get(seen[0], node.wait))
     return replace(node, inputs=inputs) if inputs else node

@@ -14,6 +14,7 @@ from streamnb.answers.lineage import Recording, with_delay
 from streamnb.ops.group_by import GroupBy
 from streamnb.ops.session import SessionGroupBy
 from streamnb.ops.with_watermark import WithWatermark
+from streamnb.params import giving
 from streamnb.plan import late_column
 from streamnb.time import MILLISECOND, spell
 
@@ -21,7 +22,8 @@ from streamnb.time import MILLISECOND, spell
 def rescues(recording: Recording, row: int, stops: Sequence[Stop]) -> tuple[Rescue, ...]:
     """Return what would have saved a row that an operator dropped as late."""
     stop = next(stop for stop in stops if stop.late)
-    return (*_delay(recording, row, stops, stop), *_earlier(recording, stop), *_mode(recording, stop))
+    with giving(recording.traces[next(iter(stop.late))].given):
+        return (*_delay(recording, row, stops, stop), *_earlier(recording, stop), *_mode(recording, stop))
 
 
 def _delay(recording: Recording, row: int, stops: Sequence[Stop], stop: Stop) -> Iterator[Rescue]:

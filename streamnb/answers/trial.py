@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import polars as pl
 from streamnb.answers.lineage import ROWS, Recording, carried, ids_in
 from streamnb.graph import Graph
 from streamnb.inputs import Inputs
+from streamnb.params import giving
 from streamnb.plan import Batch, Node, Opening
 from streamnb.time import Watermark, instant
 
@@ -19,11 +21,15 @@ _QUIET_AT_MOST = 100
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """What one batch reads: numbered rows by the id of their source, when, and whether the query then went idle."""
+    """What one batch reads: numbered rows by the id of their source, when, and whether the query then went idle.
+
+    ``given`` is what it went by, as in its trace; what params are now, where it has none.
+    """
 
     time: int
     rows: Mapping[int, pl.DataFrame]
     idle: bool = False
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -51,7 +57,7 @@ def recorded(recording: Recording) -> list[Unit]:
     for n, trace in enumerate(traces):
         if not trace.no_data:
             idle = n + 1 < len(traces) and traces[n + 1].no_data
-            units.append(Unit(instant(trace.time), recording.numbered(n), idle))
+            units.append(Unit(instant(trace.time), recording.numbered(n), idle, trace.given))
     return units
 
 
@@ -73,9 +79,10 @@ def run(
     for place, unit in enumerate(units):
         for rows in unit.rows.values():
             outcome.read_at[ids_in(rows)] = unit.time
-        _batch(graph, unit, outcome)
-        if no_data and (unit.idle or place == len(units) - 1):
-            _quiet(graph, unit.time, outcome)
+        with giving(unit.given):
+            _batch(graph, unit, outcome)
+            if no_data and (unit.idle or place == len(units) - 1):
+                _quiet(graph, unit.time, outcome)
     return outcome
 
 

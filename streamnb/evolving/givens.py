@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from streamnb.graph import Graph
 from streamnb.inputs import Planned
 from streamnb.journal import Journal, Past
 from streamnb.ops.join_static import JoinStatic
-from streamnb.params import params_in, setting
+from streamnb.params import giving, params_in, setting
 from streamnb.plan import Node
 from streamnb.rules import Rules, Version
 
@@ -33,9 +34,19 @@ class Givens:
         if not self._params and not self._rules:
             return planned
         known = planned.given if planned.given is not None else self._as_before(batch_id)
-        params = {name: known.get(name, setting(name).value) for name in self._params}
+        params = self._set(known)
         versions = {name: known.get(name) or rules.now().number for name, rules in self._rules.items()}
         return replace(planned, given={**params, **versions})
+
+    def due(self, graph: Graph, batch_id: int, time: int) -> bool:
+        """Tell whether a batch without input would act by what it would be given."""
+        if not self._params:
+            return graph.due(time)
+        with giving(self._set(self._as_before(batch_id))):
+            return graph.due(time)
+
+    def _set(self, known: Given) -> dict[str, Any]:
+        return {name: known.get(name, setting(name).value) for name in self._params}
 
     def _as_before(self, batch_id: int) -> Given:
         known = self._before.get(batch_id, {})

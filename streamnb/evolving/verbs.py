@@ -20,7 +20,7 @@ from streamnb.graph import Graph
 from streamnb.history import History, Point
 from streamnb.inputs import Inputs, Planned
 from streamnb.optimize import optimize
-from streamnb.outline import outline
+from streamnb.outline import of_now, outline
 from streamnb.plan import Node, Opening
 from streamnb.playing import Playing
 from streamnb.progress import Outline, Progress
@@ -60,7 +60,18 @@ class Evolving(Playing):
     _first_id: int
     _givens: Givens
     _changing: Change | None = None
-    outline: Outline
+    _optimized: Node
+    _outline: Outline
+
+    @property
+    def outline(self) -> Outline:
+        """The fixed facts that figures need; a delay that is a param is that of now.
+
+        >>> query.outline.event_time
+        'dep'
+        """
+        self._outline = of_now(self._outline, self._optimized)
+        return self._outline
 
     @property
     def evolved(self) -> Evolution | None:
@@ -199,7 +210,7 @@ class Evolving(Playing):
         start = Point(last.batch_id, dict(last.offsets), self._graph.snapshot(), (), 0)
         self._eras = [*(era for era in self._eras if era[0] is not change.era[0]), change.era]
         self._history = History(self._tables, start)
-        self.outline, self._givens = outline(self._optimized, self.name, self._mode), Givens(change.plan)
+        self._outline, self._givens = outline(self._optimized, self.name, self._mode), Givens(change.plan)
         self._since, self._ledgers, self._recalled = len(self._trace), {}, None
         self._changing = None
 

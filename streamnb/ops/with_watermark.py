@@ -12,6 +12,7 @@ import polars as pl
 
 from streamnb.errors import PlanError
 from streamnb.ops.marks import Marks
+from streamnb.params import Param, time_in
 from streamnb.plan import Batch, EventTime, Node, Opening, Step
 from streamnb.time import Duration, Watermark, candidate, duration, instant, spell
 
@@ -22,7 +23,12 @@ _origins = count()
 
 
 def with_watermark(
-    self: StreamFrame, event_time: str, delay: Duration, *, per: str | None = None, idle_after: Duration | None = None
+    self: StreamFrame,
+    event_time: str,
+    delay: Duration | Param,
+    *,
+    per: str | None = None,
+    idle_after: Duration | None = None,
 ) -> StreamFrame:
     """Promise that rows come at most ``delay`` behind the newest one in event time.
 
@@ -35,7 +41,10 @@ def with_watermark(
     event_time
         Name of a datetime column, with or without a time zone.
     delay
-        Not negative. A month counts as 31 days here, as in Spark.
+        Not negative. A month counts as 31 days here, as in Spark. Or a param that is changed while the query runs:
+        ``sn.param("wait", "3 hours")``, or numbers with ``sn.slider("wait", 180, 0, 720, unit="minutes")``. A batch
+        goes by the value in its trace (``given``). A shorter delay moves the watermark on, from the largest event time
+        seen; a longer one leaves it where it is until rows have caught up.
     per
         A column, such as Kafka's ``"partition"``: every value of it has a largest event time of its own, and the
         slowest one counts. A value that has not come yet holds nothing back. Spark takes the largest of all.
@@ -45,23 +54,26 @@ def with_watermark(
         silent the one furthest ahead counts. Without it whoever is silent holds the watermark, as in Spark.
 
     State
-        The largest event time of this stream; with ``per`` or ``idle_after`` a row a value, in the checkpoint too.
+        The largest event time of this stream; with ``per``, ``idle_after`` or a param in the checkpoint too.
 
     Spark
-        ``withWatermark(eventTime, delayThreshold)``; it has neither ``per`` nor ``idle_after``.
+        ``withWatermark(eventTime, delayThreshold)``; it has neither ``per`` nor ``idle_after``. Of a param it gets the
+        value of now.
 
     >>> flights.with_watermark("dep", "3 hours").query().run().watermark
     Timestamp('2013-02-08 14:28:00')
     """
-    delay_us = duration(delay, "with_watermark", months=True)
+    if isinstance(delay, Param):
+        delay.means_time()
+    wait = delay if isinstance(delay, Param) else duration(delay, "with_watermark", months=True)
     idle_us = None if idle_after is None else duration(idle_after, "with_watermark: idle_after")
-    return self.then(WithWatermark((self.node,), event_time, delay_us, next(_origins), per, idle_us))
+    return self.then(WithWatermark((self.node,), event_time, wait, next(_origins), per, idle_us))
 
 
 @dataclass(frozen=True, eq=False)
 class WithWatermark(Node):
     event_time: str
-    delay: int
+    wait: int | Param
     origin: int
     per: str | None = None
     idle_after: int | None = None
@@ -88,8 +100,13 @@ class WithWatermark(Node):
             )
 
     @property
+    def delay(self) -> int:
+        """Microseconds: those of a param as the batch at work goes by it, outside of one those of now."""
+        return time_in(self.wait) if isinstance(self.wait, Param) else self.wait
+
+    @property
     def keeps(self) -> bool:
-        return self.per is not None or self.idle_after is not None
+        return self.per is not None or self.idle_after is not None or isinstance(self.wait, Param)
 
     @cached_property
     def schema(self) -> pl.Schema:
@@ -105,16 +122,17 @@ class WithWatermark(Node):
     def describe(self) -> str:
         per = "" if self.per is None else f" per {self.per}"
         idle = "" if self.idle_after is None else f", idle after {spell(self.idle_after)}"
-        return f"with_watermark {self.event_time} − {spell(self.delay)}{per}{idle}"
+        delay = f"param({self.wait.param})" if isinstance(self.wait, Param) else spell(self.wait)
+        return f"with_watermark {self.event_time} − {delay}{per}{idle}"
 
 
 class WatermarkStep(Step):
     """Shows the query's watermark every event time of its stream; stamps batches with the query's watermark."""
 
     def __init__(self, node: WithWatermark, watermark: Watermark) -> None:
-        self.node, self.watermark = node, watermark
+        self.node, self.watermark, self.delay = node, watermark, node.delay
         self.marks: Marks | None = None
-        if node.per is not None or node.idle_after is not None:
+        if node.keeps:
             self.marks = Marks(node.schema, node.event_time, node.per, node.idle_after)
             self.tables = (self.marks.table,)
         self.number = watermark.add_input(None if self.marks is None else self._asks)
@@ -130,13 +148,13 @@ class WatermarkStep(Step):
         return self.marks is not None and self.watermark.next_at(time) > self.watermark.current
 
     def on_batch(self, *batches: Batch) -> Batch:
-        batch = self._guarded(batches[0])
+        batch, self.delay = self._guarded(batches[0]), self.node.delay
         self.rows, self.told = batch.rows, batch.told
         times = batch.rows[self.node.event_time]
         largest = times.max()
         if self.marks is not None:
             self._note(self.marks, batch)
-        elif largest is not None and self.watermark.observe(self.number, instant(largest), self.node.delay):  # type: ignore[arg-type]
+        elif largest is not None and self.watermark.observe(self.number, instant(largest), self.delay):  # type: ignore[arg-type]
             self.set_by = batch.rows.row(times.arg_max() or 0, named=True)
         mark = self.watermark
         return Batch(batch.rows, mark.late, mark.current, batch.id, batch.time, made=batch.made)
@@ -147,8 +165,15 @@ class WatermarkStep(Step):
         asked = marks.asked(batch.time)
         by = {} if self.node.per is None or asked.value is None else {self.node.per: asked.value}
         setter = {**by, self.node.event_time: marks.instant(asked)} if asked.largest else None
-        self.set_by = self.set_by if setter == self.set_by else setter
+        if setter is None or self.set_by is None or not _agrees(self.set_by, setter):
+            self.set_by = setter if setter is None or self.node.per is not None else self._whole(setter, batch.rows)
         self.watermark.ask(self.number, *self._asks(batch.time))
+
+    def _whole(self, setter: Mapping[str, Any], rows: pl.DataFrame) -> Mapping[str, Any]:
+        """Return all of the row that set the watermark, if the batch has it."""
+        times = rows[self.node.event_time]
+        found = rows.row(times.arg_max() or 0, named=True) if times.count() else setter
+        return found if _agrees(found, setter) else setter
 
     def _asks(self, time: int) -> tuple[int, bool]:
         assert self.marks is not None  # noqa: S101  only such a step is asked
@@ -164,3 +189,7 @@ class WatermarkStep(Step):
         ahead = (pl.col(self.node.event_time).to_physical() > latest).fill_null(value=False)
         self.ahead = batch.rows.filter(ahead)
         return batch.with_rows(batch.rows.filter(~ahead)) if len(self.ahead) else batch
+
+
+def _agrees(row: Mapping[str, Any], setter: Mapping[str, Any]) -> bool:
+    return all(row.get(name) == value for name, value in setter.items())

@@ -12,6 +12,7 @@ import numpy as np
 from streamnb.answers.lineage import with_delay
 from streamnb.answers.trial import recorded, run
 from streamnb.ops.with_watermark import WithWatermark
+from streamnb.params import Param
 from streamnb.time import MILLISECOND, spell
 from streamnb.views.cursor import Picked
 from streamnb.views.plane import MOST_WHILE_PLAYING, Mark, PlaneLayout, plane_of
@@ -143,7 +144,8 @@ class Delay(View):
         plans = getattr(query, "plans", None)
         marks = [node for node in plans[1].walk() if isinstance(node, WithWatermark)] if plans else []
         kept = plans is not None and any(node.remembers for node in plans[1].walk())
-        return len(marks) == 1 and not marks[0].per and kept and query.outline.output_mode != "complete"
+        fixed = [mark for mark in marks if not mark.per and not isinstance(mark.wait, Param)]
+        return len(marks) == len(fixed) == 1 and kept and query.outline.output_mode != "complete"
 
     def sheet(self, at: int) -> Sheet:
         """Lay out the plane after a batch with the delay that is tried."""

@@ -116,7 +116,7 @@ def case_of(at: tuple[int, int], traces: Sequence[Trace], readings: Sequence[Rea
     ends = window[1] if window else x
     values = reading.placed.rows.row(at[1], named=True)
     y = float(reading.placed.y[at[1]])
-    delay = outline.delay / dt.timedelta(milliseconds=1) if outline.delay is not None else None
+    delay = _delay_behind(by, traces[:number], outline)
     dropped = fate == DROPPED and by is not None
     life, closed = _life(values, window, traces, readings, outline)
     return Case(
@@ -149,6 +149,14 @@ def _newest(by: float | None, before: Sequence[Trace], outline: Outline) -> tupl
         if row is not None and after is not None and by is not None and _ms(after) <= by:
             return _ms(row[outline.event_time or ""]), name_of(row)
     return None
+
+
+def _delay_behind(by: float | None, before: Sequence[Trace], outline: Outline) -> float | None:
+    """Return the delay with which the watermark came to stand at ``by``; that of now, if none is told of."""
+    came = (t for t in before if t.marks and t.watermark_after is not None and _ms(t.watermark_after) == by)
+    first = next(came, None)
+    delay = outline.delay if first is None else first.marks[0].delay
+    return None if outline.delay is None or delay is None else delay / dt.timedelta(milliseconds=1)
 
 
 def _ms(time: dt.datetime) -> float:

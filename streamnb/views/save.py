@@ -120,5 +120,5 @@ def _with_delay(plan: Node, delay: int) -> Node:
     inputs = tuple(_with_delay(node, delay) for node in plan.inputs)
     changes: dict[str, Any] = {"inputs": inputs} if inputs else {}
     if isinstance(plan, WithWatermark):
-        changes["delay"] = delay
+        changes["wait"] = delay
     return replace(plan, **changes) if changes else plan

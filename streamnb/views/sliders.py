@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Slider(Param):
     """A param that shows itself as a slider."""
 
-    def __init__(self, name: str, least: float, most: float, step: float) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, least: float, most: float, step: float, unit: str | None = None) -> None:
+        super().__init__(name, unit)
         self._range = {"min": least, "max": most, "step": step}
         self._widget: Any = None
 
@@ -30,7 +30,8 @@ class Slider(Param):
         import ipywidgets
 
         kind = ipywidgets.FloatSlider if isinstance(self.value, float) else ipywidgets.IntSlider
-        widget = kind(value=self.value, description=self.param, continuous_update=False, **self._range)
+        named = self.param if self.unit is None else f"{self.param}, {self.unit}"
+        widget = kind(value=self.value, description=named, continuous_update=False, **self._range)
         widget.observe(lambda change: self.set(change["new"]) if change["new"] != self.value else None, "value")
         self.subscribe(lambda: setattr(widget, "value", self.value))
         return widget
@@ -41,14 +42,17 @@ class Slider(Param):
         display(self.widget)  # type: ignore[no-untyped-call]
 
 
-def slider(name: str, default: Value, least: float, most: float, step: float | None = None) -> Slider:
+def slider(
+    name: str, default: Value, least: float, most: float, step: float | None = None, *, unit: str | None = None
+) -> Slider:
     """Return a param that is set by a slider, which is shown when it is a cell's value.
 
     Every query with ``name`` in an expression goes by the new value from its next batch on, as with ``sn.param``.
+    With a unit it may be the delay of a ``with_watermark``.
 
     Parameters
     ----------
-    name, default
+    name, default, unit
         As of ``sn.param``; a number.
     least, most, step
         The ends of the slider and its step; 1, or a hundredth of the way for a float, if not given.
@@ -63,5 +67,5 @@ def slider(name: str, default: Value, least: float, most: float, step: float | N
         raise PlanError(
             f"slider: {default!r} is not between {least} and {most}; widen the slider.", code="OPTION_INVALID"
         )
-    param(name, default)
-    return Slider(name, least, most, step or ((most - least) / 100 if isinstance(default, float) else 1))
+    param(name, default, unit=unit)
+    return Slider(name, least, most, step or ((most - least) / 100 if isinstance(default, float) else 1), unit)
