@@ -42,6 +42,11 @@ class Player:
         self.interval = None
         self.ended.set()
 
+    def go_on(self) -> None:
+        """Let those wait again who ask for the end. An interrupt inside of ``clear`` would leave its lock taken."""
+        if self.ended.is_set():
+            self.ended.clear()
+
     def post(self, command: Callable[[], None]) -> None:
         """Run a command in the thread, soon."""
         with self._starting:

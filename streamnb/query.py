@@ -244,7 +244,7 @@ class Query(Forking):
     def _ready(self) -> None:
         self._alive()
         self._exception = None
-        self._player.ended.clear()
+        self._player.go_on()
         if self._rewinding is not None:
             self._go_back(self._rewinding)
         self._finish_change()
