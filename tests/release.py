@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -39,10 +38,9 @@ def check_changes(changes: str, version: str) -> None:
 
 def export(repository: Path, folder: Path, version: str) -> None:
     """Write the files of a repository's last commit into a folder, with the version of its tag."""
-    archive = folder.with_suffix(".tar")
-    run("git", "archive", "--format=tar", f"--output={archive}", "HEAD", where=repository)
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+    archive = folder.with_suffix(".zip")  # a tar wants Python 3.11.4 to be unpacked safely
+    run("git", "archive", "--format=zip", f"--output={archive}", "HEAD", where=repository)
+    shutil.unpack_archive(archive, folder)
     package = folder / "streamnb" / "__init__.py"
     text, changed = re.subn(
         r'^__version__ = ".*"$', f'__version__ = "{version}"', package.read_text(), flags=re.MULTILINE
