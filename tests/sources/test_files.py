@@ -79,7 +79,7 @@ PARQUET = pl.DataFrame(
             "a.ndjson",
             '{"v": 1, "k": "a", "at": "2026-01-01 00:00:01"}\n{"at": "2026-01-01 00:00:02", "k": "a", "v": 2}\n',
         ),
-        ("a.csv.gz", gzip.compress((HEADER + line(1) + line(2)).encode())),
+        ("a.csv.gz", gzip.compress((HEADER + line(1) + line(2)).encode(), mtime=0)),
         (
             "a.parquet",
             pl.DataFrame(
