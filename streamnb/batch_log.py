@@ -68,6 +68,7 @@ class Recovered:
     policy: str
     again: Intent | None
     notes: Mapping[int, Sequence[Any]] = field(default_factory=dict)
+    taken_back: Mapping[int, Intent] = field(default_factory=dict)
 
 
 @dataclass
@@ -80,16 +81,26 @@ class _Told:
     notes: dict[int, Notes] = field(default_factory=dict)
     changes: dict[int, tuple[int, Record]] = field(default_factory=dict)  # in which file, and where
     commits: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    taken_back: dict[int, tuple[Intent, Notes]] = field(default_factory=dict)  # by rewinding; they are done again
+
+    @property
+    def _standing(self) -> list[dict[int, Any]]:
+        return [self.bases, self.summaries, self.intents, self.notes, self.changes, self.commits]
 
     def back(self, to: int) -> None:
         """Forget what was told of later batches."""
-        for told in vars(self).values():
+        for told in self._standing:
             for number in [number for number in told if number > to]:
                 del told[number]
 
+    def take_back(self, to: int) -> None:
+        """Go back to a batch, and keep what the later ones did, to be done again."""
+        self.taken_back |= {n: (self.intents[n], self.notes.get(n, {})) for n in self.commits if n > to}
+        self.back(to)
+
     def forget(self, before: int) -> None:
         """Forget what was told of earlier batches."""
-        for told in vars(self).values():
+        for told in [*self._standing, self.taken_back]:
             for number in [number for number in told if number < before]:
                 del told[number]
 
@@ -99,6 +110,7 @@ class _Told:
             return
         self.bases[number] = file
         self.summaries[number] = _notes(body["notes"])
+        self.taken_back = {int(n): (Intent(**i), _notes(notes)) for n, (i, notes) in body.get("taken_back", {}).items()}
         if number >= 0:
             self.intents[number], self.commits[number] = Intent(**body["intent"]), body["commit"]
 
@@ -144,7 +156,7 @@ class Log:
             case Kind.COMMIT:
                 told.commits[number] = body
             case Kind.BACK:
-                told.back(number)
+                told.take_back(number)
 
     def open(self) -> Log:
         """Read the log, cut off what is torn, and stand at its end; begin it if there is none."""
@@ -163,7 +175,9 @@ class Log:
             old.close()
 
     def _create(self, file: int, done: int, notes: Notes) -> int:
-        body: dict[str, Any] = {"notes": {n: vars(note) for n, note in notes.items()}}
+        body: dict[str, Any] = {"notes": _told(notes)}
+        behind = {n: (vars(intent), _told(told)) for n, (intent, told) in self._told.taken_back.items() if n > done}
+        body |= {"taken_back": behind} if behind else {}
         if done >= 0:
             body |= {"intent": vars(self.intent(done)), "commit": self.commit_of(done)}
         told = _json(body)
@@ -179,7 +193,7 @@ class Log:
 
     def begin(self, batch_id: int, intent: Intent, notes: Notes) -> None:
         """Write what a batch is going to do."""
-        body = {"intent": vars(intent), "notes": {n: vars(note) for n, note in notes.items()}}
+        body = {"intent": vars(intent), "notes": _told(notes)}
         self._add(Kind.BEGIN, batch_id, _json(body), "offsets")
         self._told.back(batch_id - 1)
         self._told.intents[batch_id], self._told.notes[batch_id] = intent, notes
@@ -195,9 +209,9 @@ class Log:
         self._told.commits[batch_id] = body
 
     def back(self, to: int) -> None:
-        """Forget the batches behind one."""
+        """Forget the batches behind one, but for what must be known to do them again."""
         self._add(Kind.BACK, to, b"{}", "rewind")
-        self._told.back(to)
+        self._told.take_back(to)
 
     def sync(self) -> None:
         """Wait until all that was written is on the disk."""
@@ -279,9 +293,10 @@ class Log:
 
     def recovered(self) -> Recovered | None:
         """Return where the log ends; None if no batch has ever begun."""
-        if not self.begun:
+        behind = {n: told for n, told in sorted(self._told.taken_back.items()) if n > max(self.begun, default=-1)}
+        if not self.begun and not behind:
             return None
-        begun, last = self.begun[-1], max(self.done, default=-1)
+        begun, last = max(self.begun, default=-1), max(self.done, default=-1)
         if begun not in {last, last + 1}:
             raise CheckpointError(
                 f"checkpoint: {self._store.path} has begun batch {begun} and finished {last}; "
@@ -290,17 +305,18 @@ class Log:
         again = self.intent(begun) if begun > last else None
         intent = self.intent(last) if last >= 0 else None
         watermark = self.commit_of(last)["next_watermark"] if last >= 0 else 0
-        newest = again or intent
-        assert newest is not None  # noqa: S101  something has begun
+        taken_back = {number: before for number, (before, _) in behind.items()}
+        *_, furthest = (found for found in (intent, again, *taken_back.values()) if found is not None)
         offsets = None if intent is None else intent.offsets
         late = 0 if intent is None else intent.watermark
-        return Recovered(last, offsets, late, watermark, newest.policy, again, self._all_notes(newest.offsets))
+        notes = self._all_notes(furthest.offsets, [told for _, told in behind.values()])
+        return Recovered(last, offsets, late, watermark, furthest.policy, again, notes, taken_back)
 
-    def _all_notes(self, offsets: Sequence[Any]) -> dict[int, list[Any]]:
-        """Return what the sources noted; a gap is a CheckpointError."""
+    def _all_notes(self, offsets: Sequence[Any], behind: Sequence[Notes]) -> dict[int, list[Any]]:
+        """Return what the sources noted, and what they had ``behind`` that; a gap is a CheckpointError."""
         newest = max(self._told.summaries)
         later = [self._told.notes[n] for n in sorted(self._told.notes) if n > newest]
-        notes = [self._told.summaries[newest], *later]
+        notes = [self._told.summaries[newest], *later, *behind]
         sources = sorted({source for told in notes for source in told})
         return {n: self._chained(n, [told[n] for told in notes if n in told], offsets[n]) for n in sources}
 
@@ -320,6 +336,10 @@ class Log:
 
 def _json(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body).encode()
+
+
+def _told(notes: Notes) -> dict[int, Any]:
+    return {source: vars(note) for source, note in notes.items()}
 
 
 def _notes(told: Mapping[str, Mapping[str, Any]]) -> Notes:

@@ -25,7 +25,7 @@ import polars as pl
 from streamnb.batch_log import Intent, Log, Note, Recovered
 from streamnb.compatible import FORMAT, Shape, compare
 from streamnb.durable import Disk, Store
-from streamnb.errors import CheckpointError, QueryError
+from streamnb.errors import CheckpointError
 from streamnb.logics import Logic, Logics, renewed
 from streamnb.state import Changes, StateTable
 from streamnb.state_files import StateFiles, packed, unpacked
@@ -228,9 +228,6 @@ class Checkpoint:
 
     def rewind(self, to: int) -> None:
         """Forget the batches after ``to``. Cut short, it has not begun, or is finished when the folder is opened."""
-        first = self.log.first()
-        if to < first:
-            raise QueryError(f"rewind: the checkpoint no longer has batch {to}; it goes back to batch {first}.")
         self.log.back(to)
         self.log.sync()
         self._heads, self._dead = {}, {}

@@ -43,6 +43,7 @@ class Journal:
         self._past: dict[int, Past] = {}
         self._earlier = -1  # the last batch of earlier runs
         self.last_given: Mapping[str, Any] = {}  # what it went by
+        self.taken_back: dict[int, Planned] = {}  # by rewinding: each is done again as it was
         self._since = 0  # from which batch on the sink is the query's
         self._id = uuid.uuid4().hex
         self._dead: dict[int, pl.DataFrame] = {}  # by batch, where there is no checkpoint to keep them
@@ -85,7 +86,9 @@ class Journal:
     def _go_on_from(self, found: Recovered) -> int:
         self._watermark.recover(found.late, found.watermark, found.policy)
         again, reached = found.again, found.offsets
-        self._inputs.recall(found.notes, again.offsets if again is not None else reached or ())
+        self.taken_back = {number: _as_planned(intent) for number, intent in found.taken_back.items()}
+        told = [reached, None if again is None else again.offsets, *(p.offsets for p in found.taken_back.values())]
+        self._inputs.recall(found.notes, next(offsets for offsets in reversed(told) if offsets is not None))
         if reached is not None:
             self._inputs.rewind(dict(enumerate(reached)))
         if again is not None:
@@ -93,7 +96,8 @@ class Journal:
         self._earlier = found.done
         if self.checkpoint is not None and found.done >= 0:
             self.last_given = self.checkpoint.log.intent(found.done).given
-        self.last_given = again.given if again is not None else self.last_given
+        newest = [again, *found.taken_back.values()][-1]
+        self.last_given = self.last_given if newest is None else newest.given
         return found.done
 
     def versions(self, rules: str) -> Mapping[int, pl.DataFrame]:
@@ -139,6 +143,7 @@ class Journal:
             self.checkpoint.commit(batch_id, next_watermark)
         if self._begun is not None:
             self._past[batch_id], self.inherited = Past(self._begun[1], self._ran_with), False
+        self.taken_back.pop(batch_id, None)
 
     def settle(self, batch_id: int) -> None:
         """Tidy up after a batch that has happened in memory too."""
@@ -182,8 +187,14 @@ class Journal:
 
     # -- going back
 
+    @property
+    def first(self) -> int:
+        """The earliest batch that can be gone back to; -1 is the beginning."""
+        return -1 if self.checkpoint is None else self.checkpoint.log.first()
+
     def rewind(self, to: int) -> None:
-        """Forget what came after a batch."""
+        """Go back to the end of a batch; those after it will be done again with the same rows, at the same times."""
+        self.taken_back |= {number: past.planned for number, past in self.past.items() if number > to}
         if self.checkpoint is not None:
             self.checkpoint.rewind(to)
         self._past = {batch_id: past for batch_id, past in self.past.items() if batch_id <= to}

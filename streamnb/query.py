@@ -194,19 +194,18 @@ class Query(Forking):
     def rewind(self, to: int) -> Self:
         """Go back to the end of batch ``to`` (-1: the beginning): state, watermark, result, place in the sources.
 
-        What came after is forgotten; ``step`` does it again. A sink other than memory keeps what it was given. If it is
-        interrupted, the next step finishes it first.
+        What came after is forgotten; ``step`` does it again, batch by batch: the same rows at the same times, with the
+        params and rules of then, and without input where there was none. A param that is set after this counts as it is
+        now. A sink other than memory keeps what it was given. If it is interrupted, the next step finishes it first.
 
         >>> len(query.rewind(to=10).result)
         2
         """
         with self._lock:
             self._ready()
-            if not self._history.first_id <= to <= self._history.last.batch_id:
-                raise QueryError(
-                    f"rewind: batch {to} is not there; batches {self._history.first_id} "
-                    f"to {self._history.last.batch_id} are."
-                )
+            first, last = max(self._history.first_id, self._journal.first), self._history.last.batch_id
+            if not first <= to <= last:
+                raise QueryError(f"rewind: batch {to} is not there; batches {first} to {last} are.")
             self._go_back(to)
         self._changed()
         return self
@@ -253,7 +252,7 @@ class Query(Forking):
 
     def _go_back(self, to: int) -> None:
         self._rewinding = to  # until disk and memory stand there both
-        self._givens.rewound({n: past for n, past in self._journal.past.items() if n > to})
+        self._givens.rewound(self._journal)
         self._journal.rewind(to)
         self._restore(to)
         self._rewinding = None
@@ -265,7 +264,7 @@ class Query(Forking):
     def _without_data(self, now: int) -> Planned | None:
         time = now if self._replayed is None else self._replayed
         allowed = self._no_data and self._trigger != "once" and self._trace
-        if not allowed or not self._givens.due(self._graph, self._history.last.batch_id + 1, time):
+        if not allowed or not self._graph.due(time):
             return None
         return Planned(self._inputs.offsets, self._replayed, has_data=False, replayed=self._replayed is not None)
 
@@ -283,7 +282,7 @@ class Query(Forking):
         self._broken = True  # until it is whole again: an interrupt may come between any two lines
         batch_id = self._history.last.batch_id + 1
         batch = Batch(pl.DataFrame(), id=batch_id, time=self._clock.now() if planned.time is None else planned.time)
-        planned = self._givens.settled(planned, batch_id)
+        planned = self._givens.settled(planned)
         given = self._givens.values(planned.given)
         started = time.perf_counter()
         reached("batch.begin")

@@ -86,13 +86,28 @@ class Rules(Static):
     def recall(self, versions: Mapping[int, pl.DataFrame]) -> None:
         """Hear which versions an earlier run went by."""
         known = [versions[number] for number in sorted(versions)]
-        common = zip(known, self._versions, strict=False)
-        if any(not ours.equals(theirs, null_equal=True) for ours, theirs in common):
+        if not self._go_on_from(known):
             raise CheckpointError(
                 f"checkpoint: it went by other versions of the rules {self.name!r} than this process has seen; make "
                 "them anew with sn.rules(…) for this query."
             )
-        self._versions = max(known, self._versions, key=len)
+
+    def succeed(self, older: Rules) -> None:
+        """Take the place of a table of the same name: its versions keep their numbers."""
+        if not self._go_on_from(older._versions):
+            raise PlanError(
+                f"rules: two tables are called {self.name!r}, and their versions are not the same rows; go on with the "
+                "query's own and .set(rows) it, or give the other another name.",
+                code="OPTION_INVALID",
+            )
+
+    def _go_on_from(self, known: Sequence[pl.DataFrame]) -> bool:
+        """Number on from versions that are known already; False if this table has seen others."""
+        common = zip(known, self._versions, strict=False)
+        if any(not ours.equals(theirs, null_equal=True) for ours, theirs in common):
+            return False
+        self._versions = max(list(known), self._versions, key=len)
+        return True
 
 
 def rules(name: str, table: Any, *, key: str | Sequence[str] = ()) -> Rules:

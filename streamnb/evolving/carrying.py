@@ -90,7 +90,7 @@ def run_again(graph: Graph, inputs: Inputs, route: Route) -> int:
     for number, past in route.batches(inputs):
         rows = _read(inputs, number, past.planned, route.counts)
         _marked(graph, late, past.watermark)
-        planned = route.givens.settled(past.planned, number)
+        planned = route.givens.settled(past.planned)
         with giving(route.givens.values(planned.given)):
             graph.run(rows, Batch(pl.DataFrame(), id=number, time=planned.time or 0))
         for table in graph.tables:

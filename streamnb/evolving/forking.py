@@ -129,14 +129,15 @@ class Forking(Evolving):
         return start.point.batch_id
 
     def _followed(self) -> tuple[bool, Planned | None]:
-        """Tell whether a fork still follows its origin, and the batch that comes next there."""
-        origin = self._origin
+        """Tell whether the next batch is there already, and return it: a fork's origin has it, or it was rewound."""
+        origin, number = self._origin, self._history.last.batch_id + 1
         if origin is None:
-            return False, None
-        found = origin._journal.past.get(self._history.last.batch_id + 1)  # noqa: SLF001
+            rewound = self._journal.taken_back.get(number)
+            return rewound is not None, None if rewound is None else self._givens.redone(rewound)
+        found = origin._journal.past.get(number)  # noqa: SLF001
         if found is None and origin.stopped:
             self._origin, self._inputs.commits = None, True
-            return False, None
+            return self._followed()
         if found is None:
             return True, None
         given = self._givens.shared(found.planned.given, origin._givens)  # noqa: SLF001
@@ -170,6 +171,7 @@ class Forking(Evolving):
                 )
             named = read_by(other._plan, other._inputs.sources, other._originals)
             same_sources(named, self._originals, self._inputs.sources)
+            other._givens.succeed(self._givens)
             self._switch = _Switch(other, at)
             done = self._switch_if_due()
         self._changed()
@@ -181,6 +183,7 @@ class Forking(Evolving):
         switch, last = self._switch, self._history.last
         if switch is None or switch.at_batch > last.batch_id + 1:
             return False
+        switch.other._givens.succeed(self._givens)  # noqa: SLF001
         self._adopt(switch.other._handed_over(self, last))  # noqa: SLF001
         self._switch = None
         switch.other.stop()

@@ -130,6 +130,7 @@ class Evolving(Playing):
             if dry_run:
                 return evolution
             evolution.check()
+            Givens(change.plan).succeed(self._givens)
             self._finish_begun()
             change = self._filled(change, evolution)
             self._adopt(change)
@@ -247,10 +248,10 @@ class Evolving(Playing):
             )
         kept: Mapping[int, int] = {}
         if evolution.replays:
-            marks = self._watermark.snapshot()[:2]
-            read = run_again(
-                self._graph, Inputs(self._inputs.sources), Route(self._journal.past, marks, Givens(self._plan))
-            )
+            givens = Givens(self._plan)
+            givens.recall(self._journal)
+            route = Route(self._journal.past, self._watermark.snapshot()[:2], givens)
+            read = run_again(self._graph, Inputs(self._inputs.sources), route)
             evolution = replace(evolution, rows_read=read)
         elif done >= 0:
             frames = checkpoint.frames(done)

@@ -116,3 +116,44 @@ def test_a_fork_sees_the_versions_of_its_origin():
 def test_its_name_is_a_name(name):
     with pytest.raises(sn.PlanError, match="is no name"):
         sn.rules(name, FIRST)
+
+
+def test_made_anew_for_another_logic_its_versions_go_on(tmp_path):
+    src = source(2)
+    query = decided(src, sn.rules("limits", FIRST)).query(checkpoint=tmp_path).run()
+    again = sn.rules("limits", SECOND)
+    query.evolve(decided(src, again))
+    feed(src, 1)
+    query.run().stop()
+    assert query.result["limits_version"].tolist() == [1, 2]
+    third = sn.rules("limits", SECOND)
+    story = decided(src, third).query(checkpoint=tmp_path).fork(at_batch=-1).run().result
+    assert story["v"].tolist() == query.result["v"].tolist() == [1, 20]
+    assert third.version == 2
+
+
+def test_rebuilt_with_a_table_made_anew_every_batch_goes_by_its_version():
+    src, limits = source(6), sn.rules("limits", FIRST)
+
+    def counted(table, *keys):
+        return decided(src, table).with_watermark("at", "1 hour").group_by("limits_version", *keys).agg(n=sn.count())
+
+    query = counted(limits).query("update").run()
+    limits.set(SECOND)
+    feed(src, 3)
+    before = query.run().state
+    query.evolve(counted(sn.rules("limits", SECOND), "card"), rebuild=True)
+    query.evolve(counted(sn.rules("limits", SECOND)), rebuild=True)
+    assert query.state.equals(before)
+
+
+def test_two_tables_of_one_name_do_not_decide_for_one_another():
+    src, limits, other = source(2), sn.rules("limits", FIRST), sn.rules("limits", SECOND)
+    query = decided(src, limits).query().run()
+    fork = query.fork(at_batch=-1, query=decided(src, other)).run()
+    with pytest.raises(sn.PlanError, match="two tables are called 'limits'"):
+        query.switch_to(fork)
+    with pytest.raises(sn.PlanError, match="two tables are called 'limits'"):
+        query.evolve(decided(src, other))
+    feed(src, 1)
+    assert query.run().result["v"].tolist() == [1, 2]
