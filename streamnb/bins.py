@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,8 @@ class Bins:
             count *= high - low + 1
             if count > max(most, _APART if len(column) <= _SORTED else 0):
                 return None
-            of = column - low if of is None else _and(of, column, low, high)
+            apart = column - low if low else column
+            of = apart if of is None else of * (high - low + 1) + apart
         assert of is not None  # noqa: S101  there is a column
         return cls(of, count) if count <= most else cls(*_ranks(of))
 
@@ -75,15 +76,6 @@ class Bins:
         return sums[self.groups]
 
 
-def _and(of: Numbers, column: Numbers, low: int, high: int) -> Numbers:
-    """Return bins of bins, in place."""
-    of *= high - low + 1
-    of += column
-    if low:
-        of -= low
-    return of
-
-
 def _ranks(numbers: Numbers) -> tuple[Numbers, int]:
     """Return numbers in their order instead of themselves, and how many different ones there are."""
     order = ordered(numbers)
@@ -95,8 +87,12 @@ def _ranks(numbers: Numbers) -> tuple[Numbers, int]:
 
 def whole_numbers(column: pl.Series) -> Numbers | None:
     """Return a column as whole numbers, None where it is not made of them or has nulls."""
-    dtype = column.dtype
-    fits = (dtype.is_integer() and dtype not in {pl.UInt64, pl.Int128, pl.UInt128}) or dtype.is_temporal()
-    if not fits or column.null_count():
+    if not _is_whole(column.dtype) or column.null_count():
         return None
     return column.cast(pl.Int64).to_numpy()
+
+
+@lru_cache
+def _is_whole(dtype: pl.DataType) -> bool:
+    whole = dtype.is_integer() and dtype not in {pl.UInt64, pl.Int128, pl.UInt128}
+    return whole or dtype.is_temporal()

@@ -68,9 +68,11 @@ class Block(Store):
         if name != EXPIRES and not nulls >> (at - 1) & 1:
             return column
         null = held[at] == FOREVER if name == EXPIRES else held[0] >> (at - 1) & 1 == 1
+        if not null.any():
+            return column
         if null.all():
             return pl.Series(name, [None], dtype).new_from_index(0, len(null))
-        return column.zip_with(pl.Series(~null), pl.Series([None], dtype=dtype)) if null.any() else column
+        return column.zip_with(pl.Series(~null), pl.Series([None], dtype=dtype))
 
     def picked(self, held: Numbers, numbers: Numbers) -> Numbers:
         return held.take(numbers, axis=1)

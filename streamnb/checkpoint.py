@@ -52,6 +52,7 @@ class Checkpoint:
         self._heads: dict[int, list[int]] = {}  # the last changes of each table, after the batches just done
         self._dead: dict[int, int] = {}  # how many dead letters there were after them
         self._logic: Logic | None = None  # the newest, where it is not that of the metadata
+        self._epoch_file, self._epoch = self.path / "epoch", b""  # as this run wrote it
         self.run = ("", 0)  # the query's id, and the number of this run
 
     @property
@@ -93,6 +94,7 @@ class Checkpoint:
             self._write("metadata", {"format": FORMAT, "id": uuid.uuid4().hex, **asdict(shape)})
         epoch = self._read("epoch")["epoch"] + 1 if (self.path / "epoch").exists() else 0
         self._write("epoch", {"epoch": epoch})
+        self._epoch = self._epoch_file.read_bytes()
         self.run = (self._read("metadata")["id"], epoch)
         found = self.log.recovered()
         self._forget_after(-1 if found is None else found.done)
@@ -165,6 +167,9 @@ class Checkpoint:
 
     def _still_mine(self) -> None:
         """Raise if a later run has taken the folder, though this one holds the lock."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._epoch_file.read_bytes() == self._epoch:
+                return
         epoch = self._read("epoch")["epoch"]
         if epoch != self.run[1]:
             raise CheckpointError(

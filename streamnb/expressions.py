@@ -162,7 +162,11 @@ class Columns:
         if not self._plain:
             return rows.select(self._expressions)
         pairs = zip(self._names, self._called, strict=True)
-        return pl.DataFrame([rows[name].alias(called) for name, called in pairs if name is not None])
+        return pl.DataFrame([_called(rows[name], called) for name, called in pairs if name is not None])
+
+
+def _called(column: pl.Series, name: str) -> pl.Series:
+    return column if column.name == name else column.alias(name)
 
 
 class Column:

@@ -13,12 +13,14 @@ Slots = NDArray[np.int64]
 EMPTY, GONE = np.uint64(0), np.uint64(1)
 _HALF, _TAG = np.uint64(32), np.uint64(1 << 32)
 _SLOT = np.uint64((1 << 32) - 1)
+_FEW = 2048
+"""So few hashes get four times the places: what they cost is the number of looks, not the memory looked at."""
 _ROOM = 64
 """How many places there are behind the last home. The very last place stays empty."""
 
 
 class HashIndex:
-    """Open addressing with linear probing in one NumPy array, at most half full.
+    """Open addressing with linear probing in one NumPy array, at most half full, an eighth where it is small.
 
     The upper bits of a hash say where its home is. A place holds one word: the lower half of a hash, then its slot. So
     one look at memory tells both, and two hashes are taken for one if their homes are near and their lower halves the
@@ -28,12 +30,12 @@ class HashIndex:
 
     def __init__(self) -> None:
         self._hash_of = np.empty(0, np.uint64)
-        self._clear(4, -1)
+        self._clear(4, -1, 4)
 
-    def _clear(self, bits: int, last: int) -> None:
+    def _clear(self, bits: int, last: int, spare: int) -> None:
         """Make 2**bits homes, and room behind them; ``last`` is the last place that is to be taken."""
         self._shift, self._used = np.uint64(64 - bits), 0
-        self._most = 1 << (bits - 1)
+        self._most = 2 * (1 << bits) // spare
         self._words = np.zeros(max((1 << bits) + _ROOM, last + 2), np.uint64)
 
     def find(self, hashes: Hashes) -> Slots:
@@ -101,15 +103,16 @@ class HashIndex:
         self._hash_of[slots] = hashes
 
     def _rebuild(self, more: Slots) -> bool:
-        """Place all hashes anew, a quarter full: in order, each at its home or behind the one before."""
+        """Place all hashes anew, at most half as full as may be: in order, at their homes or behind the one before."""
         held = self._words[self._words >= _TAG]
         slots = np.concatenate([(held & _SLOT).view(np.int64), more])
         hashes = self._hash_of[slots]
         order = ordered(hashes)
         hashes, slots, count = hashes[order], slots[order], np.arange(len(order))
-        bits = max(4, (4 * len(order) - 1).bit_length())
+        spare = 16 if len(order) <= _FEW else 4
+        bits = max(4, (spare * len(order) - 1).bit_length())
         at = np.maximum.accumulate((hashes >> np.uint64(64 - bits)).view(np.int64) - count) + count
-        self._clear(bits, int(at[-1]))
+        self._clear(bits, int(at[-1]), spare)
         self._words[at], self._used = _tags(hashes) | slots.view(np.uint64), len(order)
         return bool((hashes[1:] != hashes[:-1]).all())
 

@@ -108,7 +108,7 @@ class StateTable:
         """Write rows with distinct keys; ``slots`` are theirs as ``find`` gave them for this very batch."""
         if not len(rows):
             return
-        rows = columns(rows, self.schema) if rows.columns != self.schema.names() else rows
+        rows = self._ordered(rows)
         self._noted(rows)
         held = self._store.held(rows)
         self._write(rows, held, self._known(held)[0] if slots is None else slots)
@@ -119,7 +119,7 @@ class StateTable:
         Return what is written, the keys that were there first; None, with nothing written, where columns hold nulls
         or are not held side by side.
         """
-        held = self._store.held(columns(rows, self.schema))
+        held = self._store.held(self._ordered(rows))
         slots, old = self._known(held, whole=True)
         if old is not None:
             new = slots < 0
@@ -133,6 +133,9 @@ class StateTable:
         self._noted(written)
         self._write(written, held, slots)
         return written
+
+    def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows if rows.columns == self.schema.names() else columns(rows, self.schema)
 
     def _noted(self, rows: pl.DataFrame) -> None:
         """Count rows as written in this batch."""

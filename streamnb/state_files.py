@@ -46,7 +46,8 @@ class StateFiles:
         new = {n: change for n, change in enumerate(changes) if len(change.upserted) or len(change.removed)}
         if new:
             after = {self.place(n): heads[n] for n in new}
-            frames = [frame for change in new.values() for frame in (change.upserted, change.removed)]
+            pairs = [(change.upserted, change.removed) for change in new.values()]
+            frames = [frame if len(frame) else None for pair in pairs for frame in pair]
             self._log.change(batch_id, packed({"after": after}, frames, "uncompressed"))
         for number, change in new.items():
             size, count = self._since.get(number, (0, 0))
@@ -74,8 +75,7 @@ class StateFiles:
                 return base, changes[::-1]
             header, parts = _parts(self._log.changed(head))
             at = [*header["after"]].index(str(self.place(number)))
-            upserted, removed = map(_frame, parts[2 * at : 2 * at + 2])
-            changes.append(Changes(upserted, removed))
+            changes.append(Changes(*_pair(*parts[2 * at : 2 * at + 2])))
             head = header["after"][str(self.place(number))]
         return None, changes[::-1]
 
@@ -200,12 +200,13 @@ def _bytes_of(change: Changes) -> int:
     return int(change.upserted.estimated_size() + change.removed.estimated_size())
 
 
-def packed(header: Mapping[str, Any], frames: Sequence[pl.DataFrame], compression: Any) -> bytes:
-    """Return frames as bytes, bit for bit."""
+def packed(header: Mapping[str, Any], frames: Sequence[pl.DataFrame | None], compression: Any) -> bytes:
+    """Return frames as bytes, bit for bit; None as no bytes."""
     parts = [json.dumps(header).encode()]
     for frame in frames:
         part = io.BytesIO()
-        frame.write_ipc_stream(part, compression=compression)
+        if frame is not None:
+            frame.write_ipc_stream(part, compression=compression)
         parts.append(part.getvalue())
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 
@@ -223,6 +224,12 @@ def _parts(content: bytes) -> tuple[Any, list[bytes]]:
         parts.append(content[start + 8 : start + 8 + size])
         start += 8 + size
     return json.loads(parts[0]), parts[1:]
+
+
+def _pair(upserted: bytes, removed: bytes) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return two frames of the same columns; the one without rows may have been left out."""
+    one, other = _frame(upserted or removed), _frame(removed or upserted)
+    return one if upserted else one.clear(), other if removed else other.clear()
 
 
 def _frame(part: bytes) -> pl.DataFrame:

@@ -161,7 +161,9 @@ class Folding:
         """Return the parts of rows without nulls, None where only expressions can make them."""
         columns = self.asked.of(rows).get_columns() if self.columns else []
         parts = self.fold.binned(bins, *columns)
-        return None if parts is None else [part.alias(self._part(suffix)) for suffix, part in parts.items()]
+        if parts is None:
+            return None
+        return [part.alias(name) for name, part in zip(self.names, parts.values(), strict=True)]
 
     def types(self, schema: pl.Schema) -> list[pl.DataType]:
         return [schema[name] for name in self.names]

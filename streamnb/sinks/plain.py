@@ -13,6 +13,8 @@ import polars as pl
 from streamnb.errors import QueryError
 
 _AT = "%Y-%m-%d %H:%M:%S%.f"
+_PLAIN: set[pl.DataType] = {pl.Int64(), pl.Float64(), pl.String(), pl.Boolean(), pl.Int32(), pl.Binary()}
+"""The most frequent of the types that are plain already."""
 
 
 def plain(sink: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -21,24 +23,26 @@ def plain(sink: str, rows: pl.DataFrame) -> pl.DataFrame:
     Times are ISO text (with a zone: in UTC, so that text sorts as time), durations are seconds, decimals are exact
     text, lists and structs are JSON. A column of Python objects is a QueryError.
     """
-    return pl.DataFrame([_column(sink, column) for column in rows])
+    odd = [_plainly(sink, rows[name]) for name, dtype in rows.schema.items() if dtype not in _PLAIN]
+    return rows.with_columns(odd) if odd else rows
 
 
-def _column(sink: str, column: pl.Series) -> pl.Series:
-    dtype = column.dtype
+def _plainly(sink: str, column: pl.Series) -> pl.Expr | pl.Series:
+    """Return a column that is not plain as one that is, by an expression where one will do."""
+    dtype, found = column.dtype, pl.col(column.name)
     if dtype.is_nested():
         values = [None if value is None else as_json(value) for value in column.to_list()]
         return pl.Series(column.name, values, pl.String)
     if isinstance(dtype, pl.Datetime):
-        in_utc = column if dtype.time_zone is None else column.dt.convert_time_zone("UTC")
+        in_utc = found if dtype.time_zone is None else found.dt.convert_time_zone("UTC")
         return in_utc.dt.to_string(_AT if dtype.time_zone is None else f"{_AT}%:z")
     if dtype == pl.Time:
-        return column.dt.to_string("%H:%M:%S%.f")
+        return found.dt.to_string("%H:%M:%S%.f")
     if dtype == pl.Duration:
-        return column.dt.total_microseconds() / 1e6
+        return found.dt.total_microseconds() / 1e6
     if dtype == pl.Object:
         raise QueryError(f"{sink}: column {column.name!r} holds Python objects; make numbers, times or text of them.")
-    return column.cast(pl.String) if _is_worded(dtype) else column
+    return found.cast(pl.String) if _is_worded(dtype) else found
 
 
 def _is_worded(dtype: pl.DataType) -> bool:

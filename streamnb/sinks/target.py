@@ -81,16 +81,17 @@ class Target:
             return into
         return f"{into} WHERE NOT EXISTS (SELECT 1 FROM {quoted(self.table)} WHERE {self._match(same)})"  # noqa: S608  names are quoted
 
-    def upsert(self, columns: Sequence[str]) -> str:
-        """Return the statement that takes one row: it is added, or replaces that of its key. No key may be null."""
+    def upsert(self, columns: Sequence[str], rows: int = 1) -> str:
+        """Return the statement that takes some rows: each is added, or replaces that of its key. No key may be null."""
         names, marks = ", ".join(map(quoted, columns)), ", ".join("?" * len(columns))
-        into = f"INSERT INTO {quoted(self.table)} ({names}) VALUES ({marks})"  # noqa: S608  names are quoted
+        values = ", ".join([f"({marks})"] * rows)
+        into = f"INSERT INTO {quoted(self.table)} ({names}) VALUES {values}"  # noqa: S608  names are quoted
         if not self.key:
             return into
-        values = ", ".join(f"{quoted(n)} = excluded.{quoted(n)}" for n in columns if n not in self.key)
+        new = ", ".join(f"{quoted(n)} = excluded.{quoted(n)}" for n in columns if n not in self.key)
         newer = self._newer("excluded").replace(" AND", " WHERE", 1)
         return f"{into} ON CONFLICT ({', '.join(map(quoted, self.key))}) DO " + (
-            f"UPDATE SET {values}{newer}" if values else "NOTHING"
+            f"UPDATE SET {new}{newer}" if new else "NOTHING"
         )
 
     def _match(self, same: str) -> str:
