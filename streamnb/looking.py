@@ -159,12 +159,17 @@ class Looking:
         window's end (or its own time). A column of the user's own of one of these names keeps it; ours then has a
         ``_`` behind it, such as ``operator_``.
 
+        Late rows of batches whose other rows were let go of have 8 MB; of the oldest beyond that the number is kept, in
+        ``q.late.attrs["let_go"]``.
+
         >>> query.late[["batch_id", "flight_id", "watermark", "late_by"]].head(2)
            batch_id      flight_id           watermark         late_by
         0        10  DL 1415 02-08 2013-02-08 07:25:00 0 days 00:25:00
         1        10  UA 1030 02-08 2013-02-08 07:25:00 0 days 00:25:00
         """
-        return late_rows(self._trace).to_pandas()
+        rows = late_rows(self._trace, self._graph).to_pandas()
+        rows.attrs["let_go"] = sum(step.late_let_go for trace in self._trace for step in trace.steps)
+        return rows
 
     @property
     def dead_letters(self) -> pd.DataFrame:

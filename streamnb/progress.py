@@ -134,7 +134,8 @@ class StepTrace:
 
     ``rows`` is its input; ``late`` the dropped ones among them, with ``window_start`` / ``window_end`` where there are
     windows and ``late_by`` (``late_by_``, if a column of the user's has that name). ``changed`` are the state's new
-    values (key columns, then results), ``removed`` the evicted ones; both are computed when asked for.
+    values (key columns, then results), ``removed`` the evicted ones; both are computed when asked for. Of very old
+    batches late rows are let go of too, and ``late_let_go`` is their number.
     """
 
     operator: str
@@ -149,6 +150,12 @@ class StepTrace:
     num_rows_removed: int = 0
     memory_used_bytes: int = 0
     custom_metrics: Mapping[str, int] = field(default_factory=dict)
+    late_let_go: int = 0
+
+    @property
+    def num_late(self) -> int:
+        """Return how many rows were dropped, told of or let go of."""
+        return self.late_let_go + (0 if self.late is None else len(self.late))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,14 @@ import pandas as pd
 import polars as pl
 
 from streamnb.graph import Graph
+from streamnb.ops.group_by import GroupBy
 from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WatermarkStep
 from streamnb.plan import Batch, Node, instant_of, late_column
 from streamnb.progress import Mark, OperatorProgress, Progress, SourceProgress, StepTrace, Trace
 from streamnb.state import EXPIRES
 from streamnb.time import moment
+from streamnb.windows import END, GIVEN, START, as_given
 
 
 def progress_of(
@@ -143,16 +145,28 @@ def _mark(node: Node, step: WatermarkStep, graph: Graph) -> Mark:
     )
 
 
-def late_rows(traces: Sequence[Trace]) -> pl.DataFrame:
+def late_rows(traces: Sequence[Trace], graph: Graph) -> pl.DataFrame:
     """Return every dropped row with why; a column of ours whose name a user's column has gets a ``_`` behind it."""
-    steps = [(trace, step, step.late) for trace in traces for step in trace.steps]
-    late_frames = [late for _, _, late in steps if late is not None and len(late)]
-    taken = {name for late in late_frames for name in late.columns if name != late_column(late.columns)}
-    frames = [_why(trace, step, late, traces, taken) for trace, step, late in steps if late is not None and len(late)]
-    return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema=dict.fromkeys(_WHY, pl.String))
+    found = [(trace, step, step.late) for trace in traces for step in trace.steps]
+    taken = {name for _, _, late in found if late is not None and len(late) for name in _users(late)}
+    frames = [_why(trace, step, late, traces, taken) for trace, step, late in found if late is not None and len(late)]
+    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame(schema=_late_schema(graph))
 
 
-_WHY = ("batch_id", "operator", "watermark", "late_by", "reason", "set_by")
+def _users(late: pl.DataFrame) -> Sequence[str]:
+    """Return the names of all columns but the one that says how late a row is."""
+    return as_given(late).drop(late_column(late.columns)).columns
+
+
+def _late_schema(graph: Graph) -> dict[str, pl.DataType]:
+    """Return the columns that late rows would have, where no row is late."""
+    judging = [stream.node for stream in graph.streams if stream.node.remembers]
+    given = {name: dtype for node in judging for below in node.inputs for name, dtype in below.schema.items()}
+    keys = [node.key_schema for node in judging if isinstance(node, GroupBy) and node.time_key is not None]
+    bounds = {name: schema[name] for schema in keys for name in (START, END)}
+    names = {name: pl.String() for name in ("operator", "reason", "set_by")}
+    ours = {"late_by": pl.Duration("us"), "batch_id": pl.Int32(), "watermark": _time_type(graph) or pl.Datetime("us")}
+    return {**given, **{free_name(name, given): dtype for name, dtype in {**bounds, **ours, **names}.items()}}
 
 
 def free_name(name: str, taken: Container[str]) -> str:
@@ -176,7 +190,9 @@ def _why(
         "reason": pl.lit(reason),
         "set_by": pl.lit(_setter(watermark, traces), pl.String),
     }
-    late = late.rename({late_column(late.columns): free_name("late_by", taken)})
+    own = {name: free_name(name, taken) for name, held in GIVEN.items() if held in late.columns}
+    late = late.rename({late_column(late.columns): free_name("late_by", taken), **own})
+    late = late.rename({GIVEN[name]: name for name in own})
     return late.with_columns(**{free_name(name, taken): value for name, value in ours.items()})
 
 

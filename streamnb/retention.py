@@ -12,6 +12,8 @@ from streamnb.progress import Made, StepTrace, Trace, told
 
 BUDGET = 32 * 2**20
 """About how many bytes of rows ``q.trace`` holds. Older batches keep their numbers, watermarks and late rows."""
+LATE_SHARE = 4
+"""The late rows of those older batches have one part in so many of it; then the oldest of them keep their number."""
 
 
 class Retention:
@@ -19,27 +21,41 @@ class Retention:
 
     def __init__(self, traces: list[Trace], budget: int | None = None) -> None:
         self._traces, self._budget = traces, BUDGET if budget is None else budget
-        self._full = self._held = 0  # from which trace on rows are held, and how many bytes
+        self._full = self._late = 0  # from which trace on rows are held, and from which on late ones
+        self._held = self._held_late = 0  # bytes: of all rows, and of the late ones before ``_full``
 
     def added(self) -> None:
         """Hear that a trace was added; the newest is always whole."""
         self._held += _size(self._traces[-1])
         while self._held > self._budget and self._full < len(self._traces) - 1:
-            trace = self._traces[self._full]
-            self._traces[self._full] = _emptied(trace)
-            self._held -= _size(trace)
+            self._held_late += self._put(self._full, _emptied)
             self._full += 1
+            while self._held_late * LATE_SHARE > self._budget and self._late < self._full:
+                before = _size(self._traces[self._late])
+                self._held_late -= before - self._put(self._late, _without_late)
+                self._late += 1
+
+    def _put(self, at: int, how: Callable[[Trace], Trace]) -> int:
+        """Let a trace hold less; return what it still holds."""
+        trace = self._traces[at]
+        self._traces[at] = how(trace)
+        now = _size(self._traces[at])
+        self._held -= _size(trace) - now
+        return now
 
     def removed(self) -> None:
         """Hear that traces were taken off the end."""
-        self._full = min(self._full, len(self._traces))
-        self._held = sum(map(_size, self._traces[self._full :]))
+        self._full, self._late = (min(at, len(self._traces)) for at in (self._full, self._late))
+        self._held_late = sum(map(_size, self._traces[self._late : self._full]))
+        self._held = self._held_late + sum(map(_size, self._traces[self._full :]))
 
 
 def _size(trace: Trace) -> int:
-    given = [told(trace), trace.emitted, *map(told, trace.steps)]
+    late = [step.late for step in trace.steps if step.late is not None]
+    given = [told(trace), trace.emitted, *map(told, trace.steps), *late]
     frames = [rows.held if isinstance(rows, Made) else rows for rows in given]
-    return sum(int(frame.estimated_size()) for frame in {id(frame): frame for frame in frames}.values())
+    held = {id(frame): frame for frame in frames if len(frame)}  # an empty one has some bytes, and there are many
+    return sum(int(frame.estimated_size()) for frame in held.values())
 
 
 def _emptied(trace: Trace) -> Trace:
@@ -50,6 +66,17 @@ def _emptied(trace: Trace) -> Trace:
 def _emptied_step(step: StepTrace) -> StepTrace:
     changed, removed = _nothing_from(step.changed), _nothing_from(step.removed)
     return replace(step, rows=_nothing_of(told(step)), changed=changed, removed=removed)
+
+
+def _without_late(trace: Trace) -> Trace:
+    rows: Any = told(trace)
+    return replace(trace, rows=rows, steps=tuple(map(_step_without_late, trace.steps)))
+
+
+def _step_without_late(step: StepTrace) -> StepTrace:
+    rows: Any = told(step)
+    late = None if step.late is None else step.late.clear()
+    return replace(step, rows=rows, late=late, late_let_go=step.num_late)
 
 
 def _nothing_of(rows: pl.DataFrame | Made) -> Any:

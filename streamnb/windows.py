@@ -7,11 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import narwhals as nw
+import polars as pl
 
 from streamnb.expressions import Expression, as_expr
 from streamnb.time import Duration, Window, duration
 
 START, END = "window_start", "window_end"
+GIVEN = {name: f"__given_{name}" for name in (START, END)}
+"""Where late rows keep columns of the user's own that have the names of ours."""
+
+
+def beside(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with their own ``window_start`` and ``window_end`` a second time, before ours take the names."""
+    return rows.with_columns(pl.col(name).alias(GIVEN[name]) for name in GIVEN if name in rows.columns)
+
+
+def as_given(late: pl.DataFrame) -> pl.DataFrame:
+    """Return late rows with the user's columns in the place of ours, where both have a name."""
+    own = {held: name for name, held in GIVEN.items() if held in late.columns}
+    return late.drop(own.values()).rename(own)
 
 
 def window(time: Expression, size: Duration, slide: Duration | None = None, start: Duration = "0s") -> WindowKey:

@@ -481,9 +481,29 @@ def test_old_batches_let_go_of_their_rows_and_keep_their_numbers(
     assert held == [0] * held.count(0) + [21] * (40 - held.count(0))
     assert 0 < held.count(0) < 40
     assert [trace.batch_id for trace in query.trace] == list(range(40))
-    assert len(query.late) == 28
+    assert len(query.late) + query.late.attrs["let_go"] == 28
     query.rewind(to=3)
     query.run()
     assert len(query.trace) == 40
     assert json.dumps([progress.num_input_rows for progress in query.progress]) == json.dumps([21] * 40)
     assert isinstance(query.result["total"].to_numpy(), np.ndarray)
+
+
+def test_late_rows_of_old_batches_have_a_budget_too(source: sn.MemorySource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BUDGET", 12_000)
+    query = windowed(events(source, "0 seconds")).query("update", no_data_batches=False)
+    late = 0
+    for n in range(60):
+        source.add(rows(*([n] * 20), *([0] * 10)))
+        query.run()
+        late = sum(step.num_late for trace in query.trace for step in trace.steps)
+        assert sum(map(retention._size, query.trace)) <= 12_000
+    assert late == 480
+    told, let_go = query.late, query.late.attrs["let_go"]
+    assert len(told) + let_go == late
+    assert 0 < len(told) < late
+    assert told["batch_id"].unique().tolist() == list(range(12 + let_go // 10, 60))
+    query.rewind(to=30)
+    query.run()
+    assert sum(map(retention._size, query.trace)) <= 12_000
+    assert len(query.late) + query.late.attrs["let_go"] == 480

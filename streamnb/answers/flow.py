@@ -44,7 +44,7 @@ def flow(recording: Recording) -> Flow:
 def _counts(stream: StepStream) -> tuple[int, int, int]:
     assert stream.out is not None  # noqa: S101  the batch has run
     trace = stream.out.trace
-    late = 0 if trace is None or trace.late is None else len(trace.late)
+    late = 0 if trace is None else trace.num_late
     return sum(map(len, incoming(stream))), len(stream.out.rows), late
 
 

@@ -46,7 +46,7 @@ def _beyond(mark: Mark, trace: Trace, after: Sequence[Trace]) -> bool:
     if at > pd.Timestamp(trace.time) + _AHEAD:
         return True
     rows = sum(len(t.rows) for t in after if not t.no_data)
-    late = sum(len(s.late) for t in after for s in t.steps[:1] if s.late is not None and not t.no_data)
+    late = sum(s.num_late for t in after for s in t.steps[:1] if not t.no_data)
     return rows >= _FEWEST and late > rows / 2
 
 

@@ -13,7 +13,7 @@ from streamnb.ops.folding import FoldStep
 from streamnb.plan import Batch, Opening, late_name
 from streamnb.state import EXPIRES, taken
 from streamnb.time import Window
-from streamnb.windows import END, START
+from streamnb.windows import END, START, beside
 
 if TYPE_CHECKING:
     from streamnb.ops.group_by import GroupBy
@@ -116,6 +116,7 @@ class AggregateStep(FoldStep):
 
     def _late_rows(self, rows: pl.DataFrame, late: int) -> pl.DataFrame:
         """Return the rows of late groups, with their windows and by how much they are late."""
+        rows = rows if self.window is None else beside(rows)
         rows = rows.with_columns(self.keys).with_columns(self.expires).filter(pl.col(EXPIRES) <= late)
         name = late_name(rows.columns)
         rows = rows.with_columns(pl.duration(microseconds=late - pl.col(EXPIRES)).alias(name))

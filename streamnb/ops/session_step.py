@@ -19,7 +19,7 @@ from streamnb.plan import Batch, Opening, late_name
 from streamnb.progress import StepTrace
 from streamnb.state import EXPIRES, FOREVER, StateTable, taken
 from streamnb.time import duration
-from streamnb.windows import END, START
+from streamnb.windows import END, START, beside
 
 if TYPE_CHECKING:
     from streamnb.ops.session import SessionGroupBy
@@ -91,7 +91,7 @@ class SessionStep(FoldStep):
             return rows, spans, None
         by = pl.duration(microseconds=batch.late_watermark - pl.col(EXPIRES)).alias(late_name(rows.columns))
         why = spans.filter(late).with_columns(by)
-        return rows.filter(~late), spans.filter(~late), rows.filter(late).with_columns(why.drop(EXPIRES))
+        return rows.filter(~late), spans.filter(~late), beside(rows.filter(late)).with_columns(why.drop(EXPIRES))
 
     # -- merging
 

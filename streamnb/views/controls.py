@@ -98,7 +98,9 @@ def short_time(time: dt.datetime | None, day: dt.datetime) -> str:
 
 
 def short_duration(length: dt.timedelta) -> str:
-    """Return a duration by its two largest units, such as ``5 h 59 min``."""
+    """Return a duration by its two largest units, such as ``5 h 59 min``; one of less than a second as ``40 ms``."""
+    if dt.timedelta(0) < abs(length) < dt.timedelta(seconds=1):
+        return f"{length / dt.timedelta(milliseconds=1):,.0f} ms"
     minutes, seconds = divmod(round(abs(length).total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

@@ -12,12 +12,13 @@ from streamnb.progress import Playable, Trace
 from streamnb.time import MILLISECOND, spell
 from streamnb.views.controls import short_duration
 from streamnb.views.late_figures import life_figure, ruler_figure
-from streamnb.views.late_rows import AT, BATCH, BY, LATE_BY, UNTIL, Case, LateRows, case_of, late_of
+from streamnb.views.late_rows import AT, BATCH, BY, LATE_BY, UNTIL, Case, LateRows, case_of, late_of, let_go_of
 from streamnb.views.plane_axis import spell_clock
 from streamnb.views.plane_rows import BOUNDS, Reading, story_of, zone_of
 from streamnb.views.shapes import Choice, Column, Grid, Part, Row, Sheet, Words, spell_cell, table
 from streamnb.views.state import nothing
 from streamnb.views.view import View
+from streamnb.windows import GIVEN
 
 PAGE = 30
 MOST_BATCHES = 240
@@ -29,19 +30,20 @@ def late_sheet(
     picked: tuple[int, int] | None = None, live: bool = True,
 ) -> Sheet:  # fmt: skip
     """Lay out the dropped rows of the batches so far, and the case of one row."""
-    number = sum(found.rows.height for found in late)
+    told, gone = sum(found.rows.height for found in late), sum(found.let_go for found in late)
+    number = told + gone
     parts: list[Part] = []
     if case is not None:
         parts += [ruler_figure(case, zone), *([life_figure(case, zone)] if case.life else []), checks(case, zone)]
         parts += [saving(case)] if case.dropped else []
-    if number:
-        last = max(0, (number - 1) // PAGE)
+    if told:
+        last = max(0, (told - 1) // PAGE)
         page = min(page, last)
-        options = tuple(
-            (str(n), f"{n * PAGE + 1:,}–{min((n + 1) * PAGE, number):,}") for n in range(min(last, 199) + 1)
-        )
-        parts += [Choice("page", f"of {number:,} dropped rows", options, str(page))] if last else []
+        options = tuple((str(n), f"{n * PAGE + 1:,}–{min((n + 1) * PAGE, told):,}") for n in range(min(last, 199) + 1))
+        parts += [Choice("page", f"of {told:,} dropped rows", options, str(page))] if last else []
         parts.append(late_table(late, page, zone, picked))
+    if gone:
+        parts.append(Words(f"Of the oldest {gone:,} only the number is kept: late rows of old batches have 8 MB."))
     return Sheet(_title(case, number), tuple(parts), _spoken(case, number, zone), _lead(case, live=live))
 
 
@@ -51,9 +53,13 @@ def _title(case: Case | None, number: int) -> str:
     if case is None:
         return f"{number:,} row{'' if number == 1 else 's'} came too late."
     if case.dropped:
-        return f"{case.name} was dropped: its {'window' if case.window else 'time'} had been closed."
+        return f"{_capital(case.name)} was dropped: its {'window' if case.window else 'time'} had been closed."
     behind = case.watermark is not None and case.x <= case.watermark
-    return f"{case.name} was counted{', though it is older than the watermark' if behind else ''}."
+    return f"{_capital(case.name)} was counted{', though it is older than the watermark' if behind else ''}."
+
+
+def _capital(name: str) -> str:
+    return "This row" if name == "this row" else name
 
 
 def _lead(case: Case | None, *, live: bool) -> str:
@@ -127,7 +133,9 @@ def late_table(late: Sequence[LateRows], page: int, zone: str | None, picked: tu
     """Return one page of the dropped rows; a click on one asks about it."""
     rows = _page([found.rows for found in late if found.rows.height], page)
     names = [name for name in rows.columns if name not in _HIDDEN]
-    heads = ["batch", "late by", "watermark", *(["its window"] if "window_start" in rows.columns else []), *names]
+    own = {held: name for name, held in GIVEN.items()}
+    window = ["its window"] if "window_start" in rows.columns else []
+    heads = ["batch", "late by", "watermark", *window, *(own.get(name, name) for name in names)]
     told = tuple(_row(row, names, zone, picked) for row in rows.iter_rows(named=True))
     return Grid("Dropped rows", tuple(Column(head) for head in heads), told)
 
@@ -190,7 +198,7 @@ class Late(View):
     def _late(self, traces: Sequence[Trace], readings: Sequence[Reading]) -> list[LateRows]:
         for trace, reading in zip(traces, readings, strict=False):
             known = self._known.get(trace.batch_id)
-            if known is None or known.serial != trace.serial:
+            if known is None or (known.serial, known.let_go) != (trace.serial, let_go_of(trace)):
                 self._known[trace.batch_id] = late_of(trace, reading, self.query.outline)
         return [self._known[trace.batch_id] for trace in traces]
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from streamnb.views.chart import Frame, across, of_time, upward
 from streamnb.views.controls import short_duration
+from streamnb.views.labels import box_of
 from streamnb.views.late_rows import Case, Life
 from streamnb.views.plane_axis import Axis, spell_clock, time_axis
 from streamnb.views.shapes import Figure, Shape, cross, dot, line, rect, table, text
@@ -78,9 +79,20 @@ def _closed_side(case: Case, frame: Frame, zone: str | None) -> list[Shape]:
                 anchor="middle",
                 halo=True,
             ),
-            text(at + 4, _NEWEST + 20, f"{name}, the newest heard of", "muted", 12, anchor="end"),
+            _clear_of(x, (at + 4, _NEWEST + 20), f"{name}, the newest heard of", frame),
         ]
     return shapes
+
+
+def _clear_of(x: float, at: tuple[float, float], words: str, frame: Frame) -> Shape:
+    """Write words that end at a place, or begin there, or begin at a line that they would cross."""
+    ways = [
+        text(*at, words, size=12, anchor="end"),
+        text(at[0], at[1], words, size=12),
+        text(x + 8, at[1], words, size=12),
+    ]
+    fits = (way for way in ways if x < (box := box_of(way))[0] and box[2] <= frame.right + 20)
+    return next(fits, {**ways[0], "halo": True})
 
 
 def _row(case: Case, frame: Frame, zone: str | None) -> list[Shape]:
@@ -94,7 +106,9 @@ def _row(case: Case, frame: Frame, zone: str | None) -> list[Shape]:
     end = spell_clock(case.ends, zone, 4 * 3.6e6)
     ended = "before" if case.dropped else "after"
     why = f"Its window ends {end}, {ended} the watermark." if case.window else f"It lies {ended} the watermark."
-    return shapes + _beside(right, _ROW, (what, why), f"{role}_text", frame)
+    left = max(frame.x(case.ends), x) + 14
+    room = (frame.x(case.watermark) if case.watermark is not None else frame.right) - left
+    return shapes + _beside(right, _ROW, (what, why), f"{role}_text", frame, between=(left, room))
 
 
 def _neighbour(case: Case, frame: Frame, zone: str | None) -> list[Shape]:
@@ -124,13 +138,23 @@ def _box(window: tuple[float, float] | None, frame: Frame, top: float, role: str
     ]
 
 
-def _beside(x: float, top: float, words: tuple[str, str], role: str, frame: Frame) -> list[Shape]:
-    at, anchor = (x, "start") if x < frame.left + 0.68 * frame.width else (frame.right, "end")
-    y = top + 14 if anchor == "start" else top - 22
-    return [
-        text(at, y, words[0], role, 13.5, bold=True, anchor=anchor, halo=True),
-        text(at, y + 17, words[1], "muted", 12.5, anchor=anchor, halo=True),
-    ]
+def _beside(
+    x: float, top: float, words: tuple[str, str], role: str, frame: Frame, *, between: tuple[float, float] = (0.0, 0.0)
+) -> list[Shape]:
+    """Write two lines right of a box and of the watermark; else ``between`` them, where there is room; else above."""
+
+    def at(x: float, y: float, anchor: str) -> list[Shape]:
+        return [
+            text(x, y, words[0], role, 13.5, bold=True, anchor=anchor, halo=True),
+            text(x, y + 17, words[1], "muted", 12.5, anchor=anchor, halo=True),
+        ]
+
+    beside, inside = at(x, top + 14, "start"), at(between[0], top + 14, "start")
+    if max(right for _, _, right, _ in map(box_of, beside)) <= frame.right + 30:
+        return beside
+    if max(right for _, _, right, _ in map(box_of, inside)) <= sum(between):
+        return inside
+    return at(frame.right, top - 22, "end")
 
 
 def life_figure(case: Case, zone: str | None) -> Figure:

@@ -14,6 +14,7 @@ from streamnb.plan import late_column
 from streamnb.progress import Outline, StepTrace, Trace
 from streamnb.time import MILLISECOND, Window
 from streamnb.views.plane_rows import BOUNDS, DROPPED, LATE, Reading, instants, judge, last_start, shared
+from streamnb.windows import GIVEN, as_given
 
 BATCH, AT, BY, UNTIL, OPERATOR = "__batch", "__at", "__by", "__until", "__operator"
 LATE_BY = "__late_by"
@@ -21,11 +22,15 @@ LATE_BY = "__late_by"
 
 @dataclass(frozen=True, eq=False)
 class LateRows:
-    """The dropped rows of one batch, with ``__at``: where each stands in the order of arrival (null: nowhere)."""
+    """The dropped rows of one batch, with ``__at``: where each stands in the order of arrival (null: nowhere).
+
+    ``let_go`` are those of which only the number is kept.
+    """
 
     batch_id: int
     serial: int
     rows: pl.DataFrame
+    let_go: int = 0
 
 
 def late_of(trace: Trace, reading: Reading, outline: Outline) -> LateRows:
@@ -33,19 +38,26 @@ def late_of(trace: Trace, reading: Reading, outline: Outline) -> LateRows:
     frames = [
         _placed(step, trace, reading, outline) for step in trace.steps if step.late is not None and step.late.height
     ]
-    return LateRows(
-        trace.batch_id, trace.serial, pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
-    )
+    rows = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+    return LateRows(trace.batch_id, trace.serial, rows, let_go_of(trace))
+
+
+def let_go_of(trace: Trace) -> int:
+    """Return of how many late rows of a batch only the number is kept."""
+    return sum(step.late_let_go for step in trace.steps)
 
 
 def _placed(step: StepTrace, trace: Trace, reading: Reading, outline: Outline) -> pl.DataFrame:
     late = step.late
     assert late is not None  # noqa: S101  asked by late_of
     late = late.rename({late_column(late.columns): LATE_BY})
-    on = shared(late, reading.placed.rows)
+    on = shared(as_given(late), reading.placed.rows)
     known = reading.placed.rows.select(on).with_row_index(AT).unique(on, keep="first", maintain_order=True)
+    held = [GIVEN[name] if GIVEN.get(name) in late.columns else name for name in on]
     rows = (
-        late.join(known, on=on, how="left", nulls_equal=True, maintain_order="left")
+        late.join(
+            known.rename(dict(zip(on, held, strict=True))), on=held, how="left", nulls_equal=True, maintain_order="left"
+        )
         if on
         else late.with_columns(pl.lit(None, pl.UInt32).alias(AT))
     )

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from streamnb.answers.holders import holder_of
 from streamnb.progress import Mark, Progress, Trace
-from streamnb.views.chart import Frame, across, batch_ticks, big, upward
+from streamnb.views.chart import Frame, across, batch_ticks, big, round_ticks, unit_of, upward
 from streamnb.views.controls import short_duration
-from streamnb.views.shapes import Column, Figure, Grid, Part, Row, Shape, Sheet, rect, table, text
+from streamnb.views.shapes import Column, Figure, Grid, Part, Row, Shape, Sheet, line, rect, table, text
 from streamnb.views.state import nothing, spell_time
 from streamnb.views.view import View
 
 MOST_BATCHES = 120
-_WIDE, _HIGH, _GAP_X, _GAP_Y = 318.0, 92.0, 74.0, 62.0
+_WIDE, _HIGH, _GAP_X, _GAP_Y = 306.0, 92.0, 78.0, 62.0
 _PHASES = (("get_batch", "read"), ("add_batch", "compute"), ("sink", "write"))
 _PHASE_ROLES = ("watermark", "ontime", "late")
 
@@ -121,11 +121,12 @@ def _panel(batches: Sequence[Batch], panel: Panel, left: float, top: float) -> l
         left, top, _WIDE, _HIGH, first - 0.6, max(last, first + 11) + 0.6, low, (max(finite, default=0) or 1) * 1.1
     )
     shapes = [text(left, top - 10, name, "muted", 12.5), *across(frame, batch_ticks(first, max(last, first + 11), 5))]
-    seconds = name.startswith("lag")
-    shapes += _lag_axis(frame) if seconds else upward(frame, 3)
+    if finite:
+        shapes += _lag_axis(frame) if name.startswith("lag") else upward(frame, 3 if max(finite) >= 3 else 1)
     if finite and math.isfinite(values[-1]):
         shapes.append(text(left + _WIDE, top - 10, spell(values[-1]), "ink", 14, bold=True, anchor="end"))
-    width = max(1.2, min(14.0, frame.width / (frame.high_x - frame.low_x) - 1.5))
+    slot = frame.width / (frame.high_x - frame.low_x)
+    width = min(14.0, slot - 1.5) if slot > 4 else slot  # gaps as wide as the bars would only flicker
     for batch, value in zip(batches, values, strict=True):
         if math.isfinite(value) and value:
             shapes += _bars(frame, batch, (name, value), width, f"batch {batch.batch_id}: {spell(value)}")
@@ -133,7 +134,17 @@ def _panel(batches: Sequence[Batch], panel: Panel, left: float, top: float) -> l
 
 
 def _lag_axis(frame: Frame) -> list[Shape]:
-    return [shape for shape in upward(frame, 2) if shape["kind"] == "line"]
+    """Return ticks at a round number of the unit in which the lag is told."""
+    unit, _ = unit_of(frame.high_y)
+    shapes: list[Shape] = []
+    for value in round_ticks(frame.low_y / unit, frame.high_y / unit, 2):
+        y = frame.y(value * unit)
+        words = short_duration(dt.timedelta(seconds=value * unit))
+        shapes += [
+            line([(frame.left, y), (frame.right, y)], "faint", 1),
+            text(frame.left - 6, y + 4, words, anchor="end"),
+        ]
+    return shapes
 
 
 def _bars(frame: Frame, batch: Batch, told: tuple[str, float], width: float, tip: str) -> list[Shape]:

@@ -63,7 +63,7 @@ def _column(mode: str, rounds: Sequence[Round], outline: Outline) -> Column:
         rows = _rows(trace.emitted, outline) if trace is not None else []
         cells.append(tuple(Cell(group, words, _kind(mode, held.get(group), words)) for group, words in rows))
         held |= dict(rows)
-        late += sum(step.late.height for step in trace.steps if step.late is not None) if trace is not None else 0
+        late += sum(step.num_late for step in trace.steps) if trace is not None else 0
     return Column(mode, tuple(cells), sum(map(len, cells)), late, held)
 
 

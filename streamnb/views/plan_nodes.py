@@ -158,7 +158,7 @@ def counters(traces: Sequence[Trace], before: Mapping[int, Counter], verbs: Mapp
             step = next((s for s in steps if s.operator == verbs.get(work.number)), None)
             if step is not None:
                 steps.remove(step)
-            late = 0 if step is None or step.late is None else step.late.height
+            late = 0 if step is None else step.num_late
             totals[work.number] = Counter(
                 work.rows_in, work.rows_out, work.ms, late, step.num_rows_total if step else None,
                 old.all_in + work.rows_in, old.all_out + work.rows_out, old.all_ms + work.ms, old.all_late + late,

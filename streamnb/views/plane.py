@@ -132,7 +132,20 @@ def lay_out(
 ) -> PlaneLayout:
     """Lay out the plane from batches already read, with ``most`` rows one by one; see :func:`plane`."""
     scene = Scene(readings, outline, upcoming, min(cursor, len(readings) - 1))
+    if not scene.in_sight and not scene.waiting.rows.height:
+        return _blank(scene)
     return _stems(scene) if outline.event_time is None else _plane(scene, most)
+
+
+def _blank(scene: Scene) -> PlaneLayout:
+    """Return the plane before anything is known: its axes have no times yet."""
+    outline = scene.outline
+    across, up = (f"event time: {outline.event_time}", "processing time")
+    if outline.event_time is None:
+        across, up = "processing time", "rows in the batch"
+    x, y = Axis(across, 0.0, 1.0, ()), Axis(up, 0.0, 1.0, ())
+    words = "No row has arrived; each will be a mark here."
+    return PlaneLayout(title=title(scene), caption=words, key=(), spoken=spoken(scene, x, y), x=x, y=y)
 
 
 def _plane(scene: Scene, most: int) -> PlaneLayout:

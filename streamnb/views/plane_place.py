@@ -15,6 +15,7 @@ from streamnb.progress import Made, Outline, StepTrace, Trace, told
 from streamnb.time import MILLISECOND, Window, instant
 from streamnb.views.plane_sample import LeftOut, sample
 from streamnb.views.plane_tips import NESTED, tips
+from streamnb.windows import as_given
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 Words = np.ndarray[tuple[int], np.dtype[np.object_]]
@@ -113,8 +114,8 @@ def pass_by(trace: Trace, outline: Outline, before: Totals) -> tuple[Placed, Lef
     read, reached = _counted(trace)
     late = next((step for step in trace.steps if step.late is not None and len(step.late)), None)
     placed = NOWHERE if late is None else _place_dropped(trace, late, outline)
-    dropped = len(placed.x)
-    return placed, LeftOut(max(read - dropped, 0)), before.past(read, read - reached, dropped)
+    kept, gone = len(placed.x), sum(step.late_let_go for step in trace.steps)
+    return placed, LeftOut(max(read - kept, 0), 0, gone), before.past(read, read - reached, kept + gone)
 
 
 def _place_dropped(trace: Trace, step: StepTrace, outline: Outline) -> Placed:
@@ -203,14 +204,15 @@ def _dropped(rows: pl.DataFrame, step: StepTrace, outline: Outline) -> np.ndarra
     nothing = np.zeros(rows.height, dtype=bool)
     if step.late is None or step.late.is_empty() or outline.event_time not in step.late.columns:
         return nothing
-    on = shared(rows, step.late)
+    end = pl.col("window_end") if "window_end" in step.late.columns else pl.lit(None)
+    late = as_given(step.late.with_columns(end.alias("__end")))
+    on = shared(rows, late)
     if outline.event_time not in on:
         return nothing
-    end = pl.col("window_end").max() if "window_end" in step.late.columns else pl.lit(None)
-    told = step.late.group_by(on).agg(end.alias("__end"), pl.lit(True).alias("__late"))
+    told = late.group_by(on).agg(pl.col("__end").max(), pl.lit(True).alias("__late"))
     found = rows.select(on).join(told, on=on, how="left", nulls_equal=True, maintain_order="left")
-    late = found.get_column("__late").fill_null(False).to_numpy()
-    return late & ~(instants(found, "__end", np.inf) < _last_end(found, outline))
+    dropped = found.get_column("__late").fill_null(False).to_numpy()
+    return dropped & ~(instants(found, "__end", np.inf) < _last_end(found, outline))
 
 
 def _last_end(rows: pl.DataFrame, outline: Outline) -> Numbers:

@@ -13,6 +13,8 @@ _LEFT, _TOP, _WIDE, _HIGH = FRAME
 _UP = 60
 """Pixels that the title takes in the other painters; here it stands outside."""
 _FATES_LISTED = 200
+_NARROW = 9
+"""Letters of a tick up to which the name of the upward axis has room beside them."""
 
 
 def plane_sheet(layout: PlaneLayout) -> Sheet:
@@ -60,7 +62,10 @@ def _ground(layout: PlaneLayout, frame: Frame) -> Iterator[Shape]:
     for at, words in layout.y.ticks:
         yield text(frame.left - 9, frame.y(at) + 4, words, anchor="end")
     yield text(frame.left + frame.width / 2, frame.bottom + 44, layout.x.label, size=13, anchor="middle")
-    yield text(15, frame.top + frame.height / 2, layout.y.label, size=13, anchor="middle", turn=-90)
+    if max((len(words) for _, words in layout.y.ticks), default=0) <= _NARROW:
+        yield text(15, frame.top + frame.height / 2, layout.y.label, size=13, anchor="middle", turn=-90)
+    else:
+        yield text(2, frame.top - 4, layout.y.label, size=13)
     if layout.diagonal:
         yield line(map(frame.at, layout.diagonal), "muted", 1, "5 4")
 
@@ -81,8 +86,10 @@ def _results(layout: PlaneLayout, frame: Frame) -> Iterator[Shape]:
     if layout.now:
         y = frame.y(layout.now.y)
         yield line([(frame.left, y), (frame.right, y)], "now", 1.6)
-    if layout.stair:
-        yield line([_inside(frame, point) for point in layout.stair], "watermark", 3)
+    seen = [frame.at(point) for point in layout.stair]
+    hidden = sum(1 for x, _ in seen[1:] if x < frame.left)  # what lies left of the frame is not drawn along its edge
+    if seen[hidden:]:
+        yield line([(max(x, frame.left), y) for x, y in seen[hidden:]], "watermark", 3)
 
 
 def _bar(bar: Bar, frame: Frame) -> Shape:

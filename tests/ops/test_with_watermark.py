@@ -193,3 +193,33 @@ def test_a_second_watermark_on_one_stream() -> None:
     with pytest.raises(PlanError, match=r"query: with_watermark.'at'. stands above with_watermark.'at'.; ") as error:
         twice.query()
     assert error.value.code == "WATERMARK_REDEFINED"
+
+
+OWN = {"at": "datetime", "window_start": "string", "window_end": "int64", "late_by": "int64"}
+GROUPS = {
+    "window": lambda rows: rows.group_by(sn.window("at", "5s")),
+    "sliding": lambda rows: rows.group_by(sn.window("at", "10s", "10s")),
+    "session": lambda rows: rows.group_by(sn.session_window("at", "5s"), "late_by"),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_columns_of_the_user_s_own_keep_their_values_in_late(name: str) -> None:
+    source = sn.MemorySource(OWN)
+    query = GROUPS[name](sn.stream(source).with_watermark("at", "0s")).agg(n=sn.count()).query()
+    empty = query.late
+    for n, second in enumerate((30, 1)):
+        source.add([{"at": f"2024-01-01 00:00:{second:02}", "window_start": "xy"[n], "window_end": n, "late_by": n}])
+        query.run()
+    (row,) = query.late.to_dict("records")
+    assert (row["window_start"], row["window_end"], row["late_by"]) == ("y", 1, 1)
+    assert row["window_end_"] > row["window_start_"] >= pd.Timestamp("2024-01-01")
+    assert row["late_by_"] == pd.Timestamp("2024-01-01 00:00:30") - row["window_end_"]
+    assert query.why(query.late.iloc[0]).fate == "late"
+    assert len(empty) == 0
+    assert dict(empty.dtypes) == dict(query.late.dtypes)
+
+
+def test_late_without_a_row_has_the_columns_of_the_rows() -> None:
+    play = Play(per_window())
+    assert play.query.late.dtypes["n"] == "int64"

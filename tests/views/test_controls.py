@@ -75,7 +75,8 @@ def test_a_time_is_as_short_as_the_day_allows(time, text):
 @pytest.mark.parametrize(
     ("length", "text"),
     [
-        ({"seconds": 0.2}, "0 s"),
+        ({"seconds": 0}, "0 s"),
+        ({"seconds": 0.2}, "200 ms"),
         ({"seconds": 90}, "1 min 30 s"),
         ({"hours": 5, "minutes": 59, "seconds": 10}, "5 h 59 min"),
         ({"days": 3, "minutes": 5}, "3 d 5 min"),
