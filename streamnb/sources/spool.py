@@ -79,7 +79,7 @@ class Spool:
         if limit < 1:
             raise PlanError(f"Spool: limit={limit!r} holds no record; give bytes.", code="OPTION_INVALID")
         self.path = Path(tempfile.mkdtemp(prefix="streamnb-spool-") if path is None else path)
-        self.limit, self.fsync, self.is_temporary = limit, fsync, path is None
+        self.limit, self.fsync = limit, fsync
         self.path.mkdir(parents=True, exist_ok=True)
         if path is None:
             weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)

@@ -10,7 +10,7 @@ import polars as pl
 
 from streamnb.aggregates import Custom
 from streamnb.expressions import native, outcome, plain_column
-from streamnb.folds import ApproxCountDistinct, Count, CountDistinct, First, Fold, Quantile
+from streamnb.folds import Count, CountDistinct, First, Fold, Quantile
 from streamnb.ops.group_by import GroupBy
 from streamnb.ops.session import SessionGroupBy, SessionKey
 from streamnb.spark.flow import Edge, Flow, Move, to_spark, unsupported
@@ -121,7 +121,3 @@ def check_aggregate(fold: Fold, name: str) -> None:
             f"{name}={fold.name}()", "an aggregate of your own is Python, and Spark takes none on streams",
             "use transform_with_state",
         )  # fmt: skip
-
-
-APPROXIMATE = (ApproxCountDistinct,)
-"""Aggregates that Spark estimates by another sketch: equal within a few per cent only."""

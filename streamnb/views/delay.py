@@ -41,7 +41,6 @@ class Ghost:
     """
 
     delay: float
-    own_delay: float
     dropped: int
     own: int
     rows: int
@@ -221,7 +220,6 @@ class Trial:
         lost = {place: bool(then[row]) for place, row in self._places(np.flatnonzero(then != self._own))}
         return Ghost(
             delay,
-            self._own_delay,
             int(then.sum()),
             int(self._own.sum()),
             len(then),

@@ -44,12 +44,6 @@ class Pace:
     limit: int | None = None
     model: str = STRUCTURED
 
-    def rate_at(self, time: float) -> float:
-        """Return the rows a second that come at a time."""
-        if time >= self.seconds:
-            return 0.0
-        return self.rate * (self.burst if self.during[0] <= time < self.during[1] else 1.0)
-
 
 def load_sheet(
     sizes: Sequence[Size], runs: Sequence[Run], pace: Pace, *, p99: float, emptied: float | None, where: str
