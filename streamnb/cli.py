@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import filecmp
-import importlib.metadata
 import importlib.util
 import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -17,22 +14,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import streamnb
-from streamnb.spark.session import OLDEST_JAVA, java_version
+from streamnb.installed import findings
 
 _PACKAGE = Path(__file__).parent
-_CORE = ("narwhals", "polars", "pandas", "pyarrow", "numpy", "streamz", "ipywidgets", "anywidget")
-_CLIENTS = (
-    ("confluent-kafka", "from_kafka and sn.sinks.Kafka", "kafka"),
-    ("fastavro", "Avro in from_kafka", "kafka"),
-    ("redis", "from_redis and sn.sinks.Redis", "redis"),
-    ("psycopg", "Postgres", "postgres"),
-    ("nats-py", "from_nats", "nats"),
-    ("paho-mqtt", "from_mqtt", "mqtt"),
-    ("websockets", "from_websocket", "websocket"),
-    ("duckdb", "sn.sinks.DuckDB", "duckdb"),
-    ("deltalake", "sn.sinks.Delta", "delta"),
-    ("river", "models that learn from a stream", "ml"),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return lab(rest)
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    return doctor()
+    for name, finding in findings():
+        print(f"{name:<15} {finding}")
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,81 +119,6 @@ def _become(command: list[str], environment: dict[str, str]) -> int:
     if sys.platform != "win32":
         os.execve(command[0], command, environment)  # noqa: S606  (our own interpreter, no shell wanted)
     return subprocess.call(command, env=environment)  # noqa: S603
-
-
-def doctor() -> int:
-    """Print one line for each thing that streamnb needs or can use."""
-    for name, finding in (("python", platform.python_version()), ("streamnb", streamnb.__version__), *_findings()):
-        print(f"{name:<15} {finding}")
-    return 0
-
-
-def _findings() -> list[tuple[str, str]]:
-    return [
-        *((name, _version(name) or "missing; type pip install streamnb") for name in _CORE),
-        ("bokeh", _bokeh()),
-        ("jupyterlab", _version("jupyterlab") or "missing; type pip install 'streamnb[lab]'"),
-        ("pyspark", _version("pyspark") or "missing, needed only to run on Spark; type pip install 'streamnb[spark]'"),
-        *((name, _version(name) or _needed(what, extra)) for name, what, extra in _CLIENTS),
-        ("java", _java()),
-        ("kernel", _kernel()),
-    ]
-
-
-def _java() -> str:
-    version = java_version()
-    if version is None:
-        return "missing, needed only to run on Spark here; type sudo apt-get install openjdk-17-jre-headless"
-    old = (
-        ""
-        if version >= OLDEST_JAVA
-        else f", too old for Spark; type sudo apt-get install openjdk-{OLDEST_JAVA}-jre-headless"
-    )
-    return f"{version}{old}"
-
-
-def _kernel() -> str:
-    """Tell which Python a notebook runs in."""
-    if _version("ipykernel") is None:
-        return "missing; type pip install 'streamnb[lab]'"
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-
-    try:
-        program = KernelSpecManager().get_kernel_spec("python3").argv[0]
-    except NoSuchKernel:
-        return "python3 is missing; type python -m ipykernel install --sys-prefix"
-    if program in {"python", "python3"}:  # Jupyter puts its own in this place
-        return sys.executable
-    same = Path(program).parent == Path(sys.executable).parent
-    return program if same else f"{program}, which is another Python; type python -m ipykernel install --sys-prefix"
-
-
-def _needed(what: str, extra: str) -> str:
-    return f"missing, needed only for {what}; type pip install 'streamnb[{extra}]'"
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _bokeh() -> str:
-    python, script = _version("bokeh"), _bokehjs()
-    if python == script:
-        return f"{python}, and BokehJS is the same"
-    return f"{python}, but BokehJS is {script}; type pip install --force-reinstall bokeh"
-
-
-def _bokehjs() -> str | None:
-    """Return the version written in the JavaScript that the bokeh package carries, without importing bokeh."""
-    spec = importlib.util.find_spec("bokeh")
-    if spec is None or spec.origin is None:
-        return None
-    script = Path(spec.origin).parent / "server" / "static" / "js" / "bokeh.min.js"
-    found = re.search(r'\.version="(\d[^"]*)"', script.read_text(encoding="utf-8")) if script.exists() else None
-    return found[1] if found else None
 
 
 def _fail(message: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 import streamnb
 from streamnb import cli
+from streamnb.installed import findings
 
 
 @pytest.fixture
@@ -104,39 +104,10 @@ def test_a_file_is_no_folder_for_the_course(tmp_path: Path, capsys: pytest.Captu
     assert "is a file; name a folder" in capsys.readouterr().err
 
 
-def test_doctor_prints_one_line_for_each_thing(capsys: pytest.CaptureFixture[str]):
+def test_doctor_prints_a_line_for_each_finding(capsys: pytest.CaptureFixture[str]):
     assert cli.main(["doctor"]) == 0
-    findings = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert findings["streamnb"] == streamnb.__version__
-    assert findings["bokeh"].endswith("and BokehJS is the same")
-    assert {"python", "polars", "pandas", "jupyterlab", "java", "duckdb", "deltalake", "river"} <= findings.keys()
-    assert Path(findings["kernel"]).parent == Path(sys.executable).parent
-
-
-@pytest.mark.parametrize(
-    ("version", "words"), [(None, "missing, needed only to run on Spark"), (11, "11, too old for Spark"), (17, "17")]
-)
-def test_doctor_tells_whether_java_will_do(
-    version: int | None, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    monkeypatch.setattr(cli, "java_version", lambda: version)
-    cli.main(["doctor"])
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("java ")]
-    assert line.split(maxsplit=1)[1].startswith(words)
-    assert ("apt-get install" in line) is (version != 17)
-
-
-def test_doctor_tells_of_a_kernel_in_another_python(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-):
-    (tmp_path / "kernels" / "python3").mkdir(parents=True)
-    other = tmp_path / "python"
-    other.write_text("")
-    spec = {"argv": [str(other), "-m", "ipykernel"], "display_name": "Python 3"}
-    (tmp_path / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    cli.main(["doctor"])
-    assert f"{other}, which is another Python" in capsys.readouterr().out
+    printed = [tuple(line.split(maxsplit=1)) for line in capsys.readouterr().out.splitlines()]
+    assert printed == findings()
 
 
 def test_doctor_takes_no_more_words():
