@@ -33,7 +33,7 @@ class Day:
 
     @property
     def params(self) -> tuple[sn.Param, sn.Param]:
-        return sn.param(f"least_{self.number}", 0), sn.param(f"wait_{self.number}", "20 seconds")
+        return sn.param(f"replayed_least_{self.number}", 0), sn.param(f"replayed_wait_{self.number}", "20 seconds")
 
     def frame(self, *more: str) -> sn.StreamFrame:
         """Return sums by window and card, and by more columns."""
