@@ -53,6 +53,7 @@ class Checkpoint:
         self._dead: dict[int, int] = {}  # how many dead letters there were after them
         self._logic: Logic | None = None  # the newest, where it is not that of the metadata
         self._epoch_file, self._epoch = self.path / "epoch", b""  # as this run wrote it
+        self._entered: tuple[object, Logic] | None = None  # the change that it came by
         self.run = ("", 0)  # the query's id, and the number of this run
 
     @property
@@ -72,6 +73,7 @@ class Checkpoint:
         """Wait for the snapshot at work and the disk, and let go of the folder."""
         self.state.wait()
         with contextlib.suppress(OSError):  # the last batch is then done again
+            self.logics.take_back()
             self.log.sync()
         self.log.close()
         self._let_go()
@@ -125,12 +127,18 @@ class Checkpoint:
             self.logics.enter(entry)
             self._holds(entry)
 
-    def change(self, entry: Logic, tables: Sequence[StateTable], kept: Mapping[int, int]) -> None:
-        """Log which logic decides after a batch, with its tables; ``kept`` says which of them are which old ones."""
-        self._still_mine()
-        self.log.sync()  # the batch before it must not be lost where the entry is not
-        old = self.heads(entry.after, len(self.logics.shapes()[-1]["tables"]))
-        self._holds(self.logics.change(entry, tables, kept, old, self.state))
+    def change(self, entry: Logic, tables: Sequence[StateTable], kept: Mapping[int, int], change: object) -> None:
+        """Log which logic decides after a batch, with its tables; ``kept`` says which of them are which old ones.
+
+        The same ``change`` once more, after an interrupt, is one entry.
+        """
+        if self._entered is None or self._entered[0] is not change:
+            self._still_mine()
+            self.log.sync()  # the batch before it must not be lost where the entry is not
+            old = self.heads(entry.after, len(self.logics.shapes()[-1]["tables"]))
+            self._entered = change, self.logics.change(entry, tables, kept, old, self.state)
+        with contextlib.suppress(OSError):  # what is left over goes when the folder is opened
+            self._holds(self._entered[1])
 
     def frames(self, batch_id: int) -> list[pl.DataFrame | None]:
         """Return the tables as they are on disk after a batch, of whatever logic they are."""
@@ -147,6 +155,7 @@ class Checkpoint:
     def begin(self, batch_id: int, intent: Intent, notes: Mapping[int, Note] | None = None) -> None:
         """Log what a batch is going to do."""
         self._still_mine()
+        self.logics.take_back()
         self.state.forget_snapshots_from(batch_id)
         self.log.begin(batch_id, intent, notes or {})
 

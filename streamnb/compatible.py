@@ -14,8 +14,9 @@ import polars as pl
 from streamnb.aggregates import Aggregate
 from streamnb.connect import Source
 from streamnb.errors import CheckpointError, CheckpointMismatchError
-from streamnb.expressions import native, plain_column
+from streamnb.expressions import native, plain_column, spelled
 from streamnb.judging import judge
+from streamnb.ops.select import Select, WithColumns
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.plan import Node
 from streamnb.state import StateTable
@@ -54,9 +55,22 @@ def shape(plan: Node, sources: Iterable[Source], steps: Iterable[tuple[str, Iter
             {"operator": verb, "keys": table.keys, "columns": {n: str(d) for n, d in table.schema.items()}, "of": of}
             for of, verb, table in tables
         ],
-        [_ADDRESS.sub("", node.describe()) for node in nodes if node.inputs],
+        [_ADDRESS.sub("", _told(node)) for node in nodes if node.inputs],
         [node.event_time for node in nodes if isinstance(node, WithWatermark)],
     )
+
+
+def _told(node: Node) -> str:
+    """Return a verb with all that it computes."""
+    if not isinstance(node, Select | WithColumns):
+        return node.describe()
+    return f"{node.verb} {', '.join(map(_told_column, node.expressions))}"
+
+
+def _told_column(expression: nw.Expr) -> str:
+    compiled, text = native(expression), spelled(expression)
+    name = text if compiled.meta.has_multiple_outputs() else compiled.meta.output_name()
+    return name if name == text else f"{name}={text}"
 
 
 def _settings(value: Any) -> dict[str, Any]:

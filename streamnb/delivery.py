@@ -65,11 +65,15 @@ class Delivery:
         if self._sink is not None and hasattr(self._sink, "attach"):
             self._sink.attach(query)
 
-    def redirect(self, sink: AnySink) -> None:
-        """Hand on to another sink from now on."""
-        other = Delivery(sink, self._mode, None, self._wait)
-        self.close()
-        self._sink, self._retries = other._sink, other._retries
+    def redirected(self, sink: AnySink) -> Delivery:
+        """Return one that would hand on to another sink."""
+        return Delivery(sink, self._mode, None, self._wait)
+
+    def redirect(self, to: Delivery) -> None:
+        """Hand on to the sink of another one from now on."""
+        if self._sink is not to._sink:
+            self.close()
+            self._sink, self._retries = to._sink, to._retries
 
     def write(self, batch_id: int, rows: pl.DataFrame) -> None:
         """Give out the rows of a batch; what the sink raises in the end is a QueryError that names it."""

@@ -234,7 +234,7 @@ def _spelled_on(text: str, node: Any) -> str:
     if node.name == "col":
         return ", ".join(node.kwargs["names"])
     if node.name == "lit":
-        return spelled(node.kwargs["value"])
+        return repr(node) if hasattr(node, "param") else spelled(node.kwargs["value"])
     if node.name in _SIGNS and text:
         return f"{_held_together(text)} {_SIGNS[node.name]} {_held_together(spelled(node.exprs[0]))}"
     if node.name == "alias":

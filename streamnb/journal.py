@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from streamnb.batch_log import Intent, Recovered
 from streamnb.checkpoint import Checkpoint
 from streamnb.compatible import Shape
 from streamnb.dead_letters import together
+from streamnb.errors import CheckpointError
 from streamnb.inputs import Inputs, Planned
-from streamnb.logics import Logic
+from streamnb.logics import Logic, Waiting
 from streamnb.rules import Version
 from streamnb.state import StateTable
 from streamnb.time import Watermark
@@ -51,8 +53,12 @@ class Journal:
     @property
     def run(self) -> tuple[str, int]:
         """The query's id, and the number of this run of it."""
+        return self.run_for(self._since)
+
+    def run_for(self, since: int) -> tuple[str, int]:
+        """Return the same for a sink that is the query's from a batch on."""
         query, run = self.checkpoint.run if self.checkpoint else (self._id, 0)
-        return (f"{query}:{self._since}" if self._since else query), run
+        return (f"{query}:{since}" if since else query), run
 
     @property
     def past(self) -> dict[int, Past]:
@@ -179,11 +185,34 @@ class Journal:
         new_sink: bool,
     ) -> None:
         """Log that another logic decides what comes after a batch; ``kept`` says which tables are which old ones."""
-        self._since = after + 1 if new_sink else self._since
+        since = after + 1 if new_sink else self._since
         if self.checkpoint is not None:
             late, current, *_ = watermark.snapshot()
-            self.checkpoint.change(Logic(after, how, asdict(shape), (late, current), self._since), tables, kept)
-        self._tables, self._watermark = tables, watermark
+            entry = Logic(after, how, asdict(shape), (late, current), since)
+            with self._written({"switch": "switch_to"}.get(how, how)):
+                self.checkpoint.change(entry, tables, kept, change=watermark)
+        self._since, self._tables, self._watermark = since, tables, watermark
+
+    @property
+    def waits(self) -> Waiting | None:
+        """The switch that waits for its batch, as an earlier run or this one has logged it."""
+        return None if self.checkpoint is None else self.checkpoint.logics.waits
+
+    def wait_for(self, switch: Waiting | None) -> None:
+        """Log a switch that waits for its batch, or that none does."""
+        if self.checkpoint is not None and self.waits != switch:
+            with self._written("switch_to"):
+                self.checkpoint.logics.wait_for(switch)
+
+    @contextmanager
+    def _written(self, how: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CheckpointError(
+                f"{how}: {self.path} cannot be written: {error}; the logic of before goes on. Do it again when the "
+                "disk is mended."
+            ) from error
 
     # -- going back
 

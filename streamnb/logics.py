@@ -14,7 +14,7 @@ from streamnb.durable import Store
 from streamnb.state import StateTable
 from streamnb.state_files import StateFiles
 
-_FOLDER = "logic"
+_FOLDER, _WAITS = "logic", "switch"
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,26 @@ class Logic:
     heads: Sequence[int] = ()
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A switch that was asked for: the batch from which on another logic decides, and that logic as it is told."""
+
+    at_batch: int
+    logic: Sequence[str]
+
+    way_out = "give it again with switch_to(fork(query=…), at_batch=…), or stay with this one by switch_to(fork())"
+
+    def __str__(self) -> str:
+        return f"`{' → '.join(self.logic) or 'the source as it is'}`"
+
+
 class Logics:
     """The entries of one checkpoint, oldest first: ``logic/0``, ``logic/1``, … The first logic is in the metadata."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._half: int | None = None  # the entry that is being written
+        self.waits = self._waiting()
 
     def newest(self) -> Logic | None:
         """Return the newest entry, None if the first logic still holds."""
@@ -55,9 +70,34 @@ class Logics:
         return [{"after": -1, "how": "start", **metadata}, *later]
 
     def enter(self, entry: Logic) -> None:
-        """Log an entry: from here on it holds."""
-        number = max(self._numbers(), default=-1) + 1
-        self._store.write(f"{_FOLDER}/{number}", json.dumps(asdict(entry)).encode())
+        """Log an entry: from here on it holds. What the disk fails in is taken back before anything else is written."""
+        self.take_back()
+        self._half = max(self._numbers(), default=-1) + 1
+        self._store.write(f"{_FOLDER}/{self._half}", json.dumps(asdict(entry)).encode())
+        self._half = None
+
+    def take_back(self) -> None:
+        """Remove an entry that could not be written whole, and be sure of it."""
+        if self._half is not None:
+            if self._half in self._numbers():
+                self._store.remove(f"{_FOLDER}/{self._half}")
+            self._store.sync(_FOLDER)
+            self._half = None
+
+    def wait_for(self, switch: Waiting | None) -> None:
+        """Log a switch that waits for its batch, or that none does."""
+        if switch is not None:
+            self._store.write(_WAITS, json.dumps(asdict(switch)).encode(), point=_WAITS)
+        self.waits = switch
+        if switch is None and (self._store.path / _WAITS).exists():
+            self._store.remove(_WAITS)
+
+    def _waiting(self) -> Waiting | None:
+        """Return the switch that waits, unless another logic has taken over since."""
+        if not (self._store.path / _WAITS).exists():
+            return None
+        told, newest = Waiting(**json.loads(self._store.read(_WAITS))), self.newest()
+        return None if newest is not None and newest.after >= told.at_batch - 1 else told
 
     def change(
         self, entry: Logic, tables: Sequence[StateTable], kept: Mapping[int, int], old: Sequence[int], state: StateFiles

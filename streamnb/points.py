@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 FILES = ("metadata", "epoch")
-MORE_FILES = ("log", "dead_letters", "snapshot", "logic", "rules")  # snapshots in a thread
+MORE_FILES = ("log", "dead_letters", "snapshot", "logic", "switch", "rules")  # snapshots in a thread
 STEPS = ("opened", "written", "synced", "renamed", "done")
 POINTS = (
     "batch.begin",  # nothing of the batch is written

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from streamnb.connect import Source
-from streamnb.errors import QueryError
+from streamnb.errors import CheckpointError, QueryError
 from streamnb.evolving.carrying import Route, asked_alike, carry, run_again
 from streamnb.evolving.evolution import Evolution, planned
 from streamnb.evolving.givens import Givens
@@ -18,6 +19,7 @@ from streamnb.graph import Graph
 from streamnb.history import Point
 from streamnb.inputs import Inputs, Planned
 from streamnb.journal import Past
+from streamnb.logics import Waiting
 from streamnb.optimize import optimize
 from streamnb.plan import Node, Opening
 
@@ -152,8 +154,11 @@ class Forking(Evolving):
         on the other's logic with the other's state, so no batch is decided twice or never. A batch that is not reached
         yet is waited for. The switch is one entry of this query's log. The other query is stopped then.
 
+        That a switch waits is in the checkpoint: a process that goes on from it says so when the query is opened, and
+        does not decide batch ``at_batch`` by the old logic; call this again with the other one, made by ``fork``.
+
         State: the other's. Errors: a QueryError for a batch that has been decided already, or where the two have not
-        read the same input. Spark: none.
+        read the same input; a CheckpointError if the disk fails, and the old logic goes on. Spark: none.
 
         >>> other = query.fork(name="doc fork")
         >>> query.switch_to(other)
@@ -173,19 +178,31 @@ class Forking(Evolving):
             same_sources(named, self._originals, self._inputs.sources)
             other._givens.succeed(self._givens)
             self._switch = _Switch(other, at)
-            done = self._switch_if_due()
+            try:
+                done = self._switch_if_due()
+                self._journal.wait_for(None if done else Waiting(at, other._shape.logic))
+            except Exception:
+                self._switch = None
+                raise
         self._changed()
         verdicts = planned(at - 1, asdict(other._shape), asdict(other._shape), rebuild=False, nothing_read=False)
         return replace(verdicts, done=done)
 
     def _switch_if_due(self) -> bool:
         """Switch over, if the last batch of the old logic is done."""
-        switch, last = self._switch, self._history.last
+        switch, last, waits = self._switch, self._history.last, self._journal.waits
+        if switch is None and waits is not None and waits.at_batch <= last.batch_id + 1:
+            raise QueryError(
+                f"switch_to: from batch {waits.at_batch} on {waits} decides, as was asked for before the query was "
+                f"opened anew; {waits.way_out}."
+            )
         if switch is None or switch.at_batch > last.batch_id + 1:
             return False
         switch.other._givens.succeed(self._givens)  # noqa: SLF001
         self._adopt(switch.other._handed_over(self, last))  # noqa: SLF001
         self._switch = None
+        with suppress(CheckpointError):  # the log's entry says it
+            self._journal.wait_for(None)
         switch.other.stop()
         return True
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from streamnb import display
 from streamnb.checkpoint import Checkpoint
 from streamnb.compatible import Shape, shape
 from streamnb.connect import Source
@@ -150,7 +151,7 @@ class Evolving(Playing):
 
     def _evolution(self, change: Change, *, rebuild: bool, after: int | None = None) -> Evolution:
         after = self._history.last.batch_id if after is None else after
-        named = None if change.sink is None else (self._delivery.name, Delivery(change.sink, self._mode).name)
+        named = None if change.sink is None else (self._delivery.name, self._delivery.redirected(change.sink).name)
         return planned(
             after, asdict(self._shape), asdict(change.shape), rebuild=rebuild, sink=named, nothing_read=after < 0
         )
@@ -194,18 +195,19 @@ class Evolving(Playing):
         return watermark.snapshot()[:2]
 
     def _adopt(self, change: Change) -> None:
-        """Go on with a graph that is filled: from the log's entry on. Cut short, the next step finishes it."""
+        """Go on with a graph that is filled: from the log's entry on.
+
+        Interrupted, the next step finishes it. If it fails nothing has changed.
+        """
         change = change if change.era else replace(change, era=(self._history, self._optimized))
         assert change.era is not None  # noqa: S101  just now
         self._changing = change
         last = self._history.last
-        if change.sink is not None:
-            self._delivery.redirect(change.sink)
-        self._journal.change(
-            change.graph.tables, change.watermark, change.shape, change.kept, change.how,
-            after=last.batch_id, new_sink=change.sink is not None,
-        )  # fmt: skip
-        self._delivery.open(*self._journal.run)
+        try:
+            self._enter(change, last.batch_id)
+        except Exception:
+            self._changing = None
+            raise
         self._plan, self._optimized, self._shape = change.plan, change.optimized, change.shape
         self._watermark, self._graph, self._tables = change.watermark, change.graph, change.graph.tables
         start = Point(last.batch_id, dict(last.offsets), self._graph.snapshot(), (), 0)
@@ -214,6 +216,20 @@ class Evolving(Playing):
         self._outline, self._givens = outline(self._optimized, self.name, self._mode), Givens(change.plan)
         self._since, self._ledgers, self._recalled = len(self._trace), {}, None
         self._changing = None
+
+    def _enter(self, change: Change, after: int) -> None:
+        """Log a change, once its sink is open."""
+        to = None if change.sink is None else self._delivery.redirected(change.sink)
+        (to or self._delivery).fits(change.optimized.schema)
+        if to is not None:
+            to.open(*self._journal.run_for(after + 1))
+        self._journal.change(
+            change.graph.tables, change.watermark, change.shape, change.kept, change.how,
+            after=after, new_sink=to is not None,
+        )  # fmt: skip
+        if to is not None:
+            self._delivery.redirect(to)
+            to.attach(self)
 
     def _finish_change(self) -> None:
         if self._changing is not None:
@@ -227,7 +243,10 @@ class Evolving(Playing):
             raise one_of("query", "evolve", evolve, ["True", "rebuild"])
         checkpoint = self._journal.checkpoint
         if not evolve or checkpoint is None or not (checkpoint.path / "metadata").exists():
-            return self._journal.open(self._shape)
+            done = self._journal.open(self._shape)
+            if (waits := self._journal.waits) is not None:
+                display.say(f"query {self.name!r}: from batch {waits.at_batch} on {waits} decides; {waits.way_out}.")
+            return done
         done = self._journal.open(self._shape, changed=True)
         try:
             self._evolved = self._from_another(checkpoint, done, rebuild=evolve == "rebuild")
@@ -257,4 +276,5 @@ class Evolving(Playing):
             frames = checkpoint.frames(done)
             kept = carry(evolution.verdicts, old, new, frames.__getitem__, self._tables)
         self._journal.change(self._tables, self._watermark, self._shape, kept, "evolve", after=done, new_sink=False)
+        self._journal.wait_for(None)
         return replace(evolution, done=True)

@@ -56,7 +56,7 @@ def test_what_is_computed_otherwise_is_quoted():
     query = sn.stream(src).with_columns(double=sn.col("v") * 2).query().run()
     other = sn.stream(src).with_columns(double=sn.col("v") * 3)
     told = sn.diff(query, query.fork(at_batch=-1, query=other).run())
-    assert told.causes == {"computed otherwise": 2}
+    assert told.causes == {"computed otherwise: with_columns double=v * 2 → with_columns double=v * 3": 2}
     assert [d.what for d in told.differences] == ["differs"] * 2
 
 

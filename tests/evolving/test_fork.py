@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 import streamnb as sn
@@ -104,3 +106,47 @@ def test_it_goes_on_after_a_restart_with_the_state_of_the_other(tmp_path):
     query.stop()
     again = windows(src, least=30).query(checkpoint=tmp_path)
     assert again.state.equals(state)
+
+
+def ruled(over, rule):
+    return sn.stream(over).with_columns(rule=sn.lit(rule))
+
+
+def test_a_switch_that_waits_outlives_the_process(tmp_path):
+    src = source(3)
+    query = ruled(src, "old").query(checkpoint=tmp_path / "first").run()
+    query.switch_to(query.fork(query=ruled(src, "new")), at_batch=5)
+    shutil.copytree(tmp_path / "first", tmp_path / "second")  # what a process that is killed leaves
+    feed(src, 5)
+    again = ruled(src, "old").query(checkpoint=tmp_path / "second")
+    with pytest.raises(sn.QueryError, match=r"from batch 5 on `with_columns rule='new'` decides"):
+        again.run()
+    assert again.result["rule"].tolist() == ["old"] * 4
+    again.switch_to(again.fork(query=ruled(src, "new")), at_batch=5)
+    assert again.run().result["rule"].tolist() == ["old"] * 4 + ["new"] * 6
+    again.stop()
+    assert ruled(src, "new").query(checkpoint=tmp_path / "second").run().status == "done"
+
+
+def test_a_switch_that_waits_is_told_of_and_can_be_called_off(tmp_path, capsys):
+    src = source(3)
+    query = ruled(src, "old").query(checkpoint=tmp_path).run()
+    query.switch_to(query.fork(query=ruled(src, "new")), at_batch=5)
+    query.stop()
+    query = ruled(src, "old").query(checkpoint=tmp_path)
+    assert "from batch 5 on `with_columns rule='new'` decides" in capsys.readouterr().out
+    feed(src, 5)
+    query.switch_to(query.fork())
+    assert set(query.run().result["rule"]) == {"old"}
+    query.stop()
+    assert ruled(src, "old").query(checkpoint=tmp_path).run().status == "done"
+
+
+def test_a_logic_that_is_opened_before_a_switch_takes_its_place(tmp_path):
+    src = source(3)
+    query = ruled(src, "old").query(checkpoint=tmp_path).run()
+    query.switch_to(query.fork(query=ruled(src, "new")), at_batch=5)
+    query.stop()
+    feed(src, 5)
+    query = ruled(src, "third").query(checkpoint=tmp_path, evolve=True)
+    assert set(query.run().result["rule"]) == {"third"}

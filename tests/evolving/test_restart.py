@@ -102,3 +102,23 @@ def test_a_batch_of_the_logic_before_must_be_finished_by_it(tmp_path):
     query.stop()
     with pytest.raises(sn.CheckpointError, match="begun by the logic before"):
         windows(src, least=1).query(checkpoint=tmp_path, evolve=True)
+
+
+def test_what_a_column_is_computed_by_is_logic_too(tmp_path):
+    src = source(2)
+    query = sn.stream(src).with_columns(more=sn.col("v") + 1).query(checkpoint=tmp_path).run()
+    evolution = query.evolve(sn.stream(src).with_columns(more=sn.col("v") + 2))
+    assert "was with_columns more=v + 1, is with_columns more=v + 2" in repr(evolution)
+    query.stop()
+    with pytest.raises(sn.PlanError, match=r"another logic took over from this query: with_columns more=v \+ 2"):
+        sn.stream(src).with_columns(more=sn.col("v") + 1).query(checkpoint=tmp_path)
+
+
+def test_another_value_of_a_param_is_no_other_logic(tmp_path):
+    src, least = source(2), sn.param("least_restarted", 0)
+    above = sn.stream(src).filter(sn.col("v") > least).with_columns(by=least + 1)
+    for value in (0, 15, 0, 15):
+        least.set(value)
+        above.query(checkpoint=tmp_path).run().stop()
+    assert sn.recover(tmp_path).logics["how"].tolist() == ["start"]
+    assert "param(least_restarted)" in above.explain()

@@ -132,15 +132,15 @@ class Recorder(Disk):
 
 
 class Failing(Disk):
-    """Fails once, at the ``at``-th call that writes, with ENOSPC or EIO; a file may then be half written."""
+    """Fails at the ``at``-th call that writes, with ENOSPC or EIO, once or for good; a file may be half written."""
 
-    def __init__(self, at: int = -1, code: int = errno.ENOSPC) -> None:
+    def __init__(self, at: int = -1, code: int = errno.ENOSPC, *, for_good: bool = False) -> None:
         self.calls, self._at, self._code = 0, at, code
-        self.failed = ""
+        self.failed, self.for_good = "", for_good
 
     def _fails(self, what: str) -> None:
         self.calls += 1
-        if self.calls - 1 == self._at:
+        if self.calls - 1 == self._at or (self.for_good and 0 <= self._at < self.calls):
             self.failed = what
             raise OSError(self._code, os.strerror(self._code), what)
 
