@@ -34,7 +34,8 @@ def changes(least: int) -> list[str]:
     with Nursery() as nursery:
         found = lives(nursery.change, least)
     wrong = [str(life) for life in found if life.wrong]
-    print(f"{sum(len(life.kills) for life in found)} kills around an evolve or a switch; {len(wrong)} lives not exact")
+    count = sum(len(life.kills) for life in found)
+    print(f"{count} kills around changes of logic, rules and params; {len(wrong)} lives not exact")
     return wrong
 
 

@@ -1,4 +1,4 @@
-"""Programs whose logic changes while they run, by evolve or by a switch to a fork; and what their sink must hold."""
+"""Programs whose logic, rules and params change while they run; and what their sink must hold."""
 
 from __future__ import annotations
 
@@ -13,28 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 import streamnb as sn
 from streamnb.errors import CheckpointMismatchError
 from streamnb.points import POINTS, STEPS
 from tests.faults.programs import CLICKS, DELAY, HOPELESS, START, Rows, scratch
+from tests.faults.ruled import CHANGED_AFTER, RULES, Numbered, Ruled, ruled
 
-CHANGED_AFTER = 4
-"""The batch behind which the logic changes, or a later one if it was run already."""
+LATER = 9
+"""The batch that a switch waits for."""
 AT_THE_CHANGE = tuple(f"{file}.{step}" for file in ("snapshot", "logic") for step in STEPS)
+_AT_OTHERS = {"switch that waits": tuple(f"switch.{step}" for step in STEPS), "rules and params": RULES}
 _BEFORE_AND_AFTER = tuple(point for point in POINTS if not point.startswith(("metadata", "epoch")))
-
-
-class _Numbered:
-    """A SQLite sink whose rows say in which batch they came."""
-
-    def __init__(self, folder: Path) -> None:
-        self._sink = sn.sinks.SQLite(folder / "sink.db", "out")
-        self.open = self._sink.open
-
-    def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
-        self._sink.write_polars(batch_id, rows.with_columns(batch=pl.lit(batch_id)), mode)
 
 
 def _rows(seed: int) -> list[dict[str, Any]]:
@@ -59,14 +48,15 @@ def _new(clicks: sn.StreamFrame) -> sn.StreamFrame:
 
 @dataclass(frozen=True)
 class Changing:
-    """A query that sums a window and user, whose logic changes behind a batch by ``change``."""
+    """A query that sums a window and user, whose logic changes behind a batch by ``change``; or from one on, known."""
 
     name: str
     change: Callable[[sn.Query, sn.StreamFrame], object]
+    at: int | None = None
 
     def open(self, folder: Path, seed: int, size: int, **given: Any) -> sn.Query:
         stream = sn.stream(Rows(CLICKS, _rows(seed), size))
-        options: dict[str, Any] = {"sink": _Numbered(folder), "checkpoint": folder / "checkpoint", **given}
+        options: dict[str, Any] = {"sink": Numbered(folder), "checkpoint": folder / "checkpoint", **given}
         try:
             query = _old(stream).query(**options)
         except CheckpointMismatchError:
@@ -83,18 +73,25 @@ class Changing:
             if query.step() is None:
                 return query
 
-
-CHANGING = {
-    program.name: program
-    for program in (
-        Changing("evolve", lambda query, new: query.evolve(new)),
-        Changing("switch", lambda query, new: query.switch_to(query.fork(query=new))),
-    )
-}
+    def wrongs(self, folder: Path, seed: int) -> list[str]:
+        """Return what is wrong with what a sink holds in the end."""
+        return _wrongs(folder, seed, self.at)
 
 
-def wrongs(folder: Path, seed: int) -> list[str]:
-    """Return what is wrong with what a sink holds in the end."""
+def _switch_later(query: sn.Query, new: sn.StreamFrame) -> None:
+    query.switch_to(query.fork(query=new), at_batch=LATER)
+
+
+PROGRAMS: tuple[Changing | Ruled, ...] = (
+    Changing("evolve", lambda query, new: query.evolve(new)),
+    Changing("switch", lambda query, new: query.switch_to(query.fork(query=new))),
+    Changing("switch that waits", _switch_later, at=LATER),
+    ruled(START + HOPELESS / 3600 * n for n in range(60)),
+)
+CHANGING = {program.name: program for program in PROGRAMS}
+
+
+def _wrongs(folder: Path, seed: int, at: int | None) -> list[str]:
     with closing(sqlite3.connect(folder / "sink.db")) as db:
         held = db.execute("SELECT window_start, user, total, rule, batch FROM out").fetchall()
     sums: Counter[tuple[str, str]] = Counter()
@@ -113,7 +110,12 @@ def wrongs(folder: Path, seed: int) -> list[str]:
         *(f"batch {batch} was decided by both" for batch, by in rules.items() if len(by) > 1),
         *(["a batch of the old logic after one of the new"] if order != sorted(order, reverse=True) else []),
         *([] if "new" in order else ["the new logic never decided"]),
+        *(f"batch {n} was decided by {by}" for n, by in rules.items() if at is not None and by != _due(n, at)),
     ]
+
+
+def _due(batch: int, at: int) -> set[str]:
+    return {"old" if batch < at else "new"}
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def live(run: Runner, name: str, seed: int, kills: Iterable[Kill]) -> Life:
                 return life
             else:
                 break
-        life.wrong += wrongs(folder, seed)
+        life.wrong += CHANGING[name].wrongs(folder, seed)
     return life
 
 
@@ -169,6 +171,9 @@ def lives(run: Runner, least: int) -> list[Life]:
     while sum(len(life.kills) for life in found) < least:
         rng, number = random.Random(len(found)), len(found)  # noqa: S311  a story, not a secret
         before, after = Kill(next(around), rng.choice([1, 2, 3])), [Kill(next(around)), Kill(next(around), 2)]
-        kills = [before, *map(Kill, next(at)), *after]
-        found.append(live(run, list(CHANGING)[number % 8 // 4], number, kills))
+        program = PROGRAMS[(number + number // 4) % 4].name
+        others = _AT_OTHERS.get(program, ())
+        own = Kill(rng.choice(others), rng.choice([1, 2])) if others else Kill(next(around))
+        kills = [before, own, *map(Kill, next(at)), *after]
+        found.append(live(run, program, number, kills))
     return found

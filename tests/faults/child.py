@@ -22,9 +22,10 @@ from tests.faults.changing import CHANGING, Changing
 from tests.faults.file_program import FileProgram
 from tests.faults.mutants import MUTANTS
 from tests.faults.programs import PROGRAMS, Program
+from tests.faults.ruled import Ruled
 
 DONE, REFUSED = 0, 3
-ALL: dict[str, Program | FileProgram | Changing] = {**PROGRAMS, **CHANGING, "files": FileProgram()}
+ALL: dict[str, Program | FileProgram | Changing | Ruled] = {**PROGRAMS, **CHANGING, "files": FileProgram()}
 
 
 @dataclass(frozen=True)
