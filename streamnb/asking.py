@@ -16,7 +16,7 @@ from streamnb.answers.kept import Order, StatePage, chosen, page, place_among_to
 from streamnb.answers.lineage import Recording
 from streamnb.answers.sizes import Ledger, Size
 from streamnb.answers.twin import Twin, compare
-from streamnb.answers.waiting import NoOutput, Situation, why_no_output
+from streamnb.answers.waiting import NoOutput, Situation, away, why_no_output
 from streamnb.answers.why import Why, why
 from streamnb.errors import QueryError
 from streamnb.explain import explain
@@ -170,11 +170,14 @@ class Asking(Looking):
         """Tell why nothing comes out yet, or what comes out next: the first thing that must happen, and what after it.
 
         What it names has been tried on a copy of the query; do it, ``run()``, and rows come out. Functions of your own
-        are not called to try things; the answer then says less.
+        are not called to try things; the answer then says less. Of a server that is away it says since when, and how
+        often it was tried.
 
         >>> hourly.query().why_no_output().reason
         'input waits'
         """
+        if self.playing and (lines := self.troubles):  # a batch that waits for them would keep us waiting too
+            return away(lines, again="the query tries again by itself")
         return why_no_output(self._situation())
 
     def _situation(self) -> Situation:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from streamnb.connect import PolarsSink, Sink
+from streamnb.contact import Contact
 from streamnb.errors import PlanError, QueryError, StreamnbError
 from streamnb.sinks.foreach_batch import ForeachBatch
 from streamnb.sinks.memory import Memory
@@ -40,10 +41,17 @@ class Delivery:
         self._retries = default if retries is None else retries
         self.retried = 0  # how often the last batch was tried again
         self.reached = -1  # the last batch that was handed on
+        self._contact = Contact()
 
     @property
     def name(self) -> str:
         return "memory" if self._sink is None else type(self._sink).__name__
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why the sink cannot be written now, since when, and how often it was tried; nothing while it can."""
+        trouble = self._contact.trouble
+        return [] if trouble is None else [f"{self._sink!r} cannot be written: {trouble}"]
 
     def open(self, query: str, epoch: int) -> None:
         """Tell a sink that keeps a ledger for which query, and which of its runs, the batches are."""
@@ -99,10 +107,12 @@ class Delivery:
             self._hand_over(sink, batch_id, rows)
         except StreamnbError:
             raise
-        except Exception:
+        except Exception as error:
+            self._contact.failed(f"{type(error).__name__} {error}")
             if self.retried >= self._retries or self._wait(min(_FIRST_WAIT * 2**self.retried, _LONGEST_WAIT)):
                 raise
             return False
+        self._contact.made()
         return True
 
     def _hand_over(self, sink: Sink | PolarsSink, batch_id: int, rows: pl.DataFrame) -> None:

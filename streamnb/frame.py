@@ -227,7 +227,9 @@ def from_files(
         Such as ``"in/*.jsonl"``; ``**`` stands for folders below. A folder, ``"in/"``, stands for all files below it.
         Folders called ``day=2013-02-08`` are columns too, behind the files' own.
     schema
-        Without it the first file gives the columns; folders that it does not name are no columns.
+        Without it the first file gives the columns; folders that it does not name are no columns. A field that a line
+        of JSON leaves out is null; a line with other fields or types is a dead letter. A CSV or Parquet file with other
+        columns is a DataError, and the stream waits until it is mended or moved away.
     files_per_batch
         How many files one batch takes at most; all that is new, if not given.
     max_bytes_per_batch

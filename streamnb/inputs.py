@@ -182,6 +182,12 @@ def told(source: Source) -> str:
     return repr(source) if status is None else f"{source!r}: {status}"
 
 
+def troubles(sources: Sequence[Source]) -> list[str]:
+    """Return which sources cannot be read now: why, since when, and how often it was tried."""
+    found = [(source, getattr(source, "trouble", None)) for source in sources]
+    return [f"{source!r} cannot be read: {trouble}" for source, trouble in found if trouble is not None]
+
+
 def is_reached(start: Any, target: Any) -> bool:
     """Tell whether one offset is at or behind another: a number, a list, or a dict of such but for ``"from"``."""
     if isinstance(start, dict) and isinstance(target, dict):

@@ -12,10 +12,11 @@ from streamnb.answers.holders import watermarks
 from streamnb.answers.kept import scratch
 from streamnb.answers.silence import silence
 from streamnb.answers.sizes import Ledger
+from streamnb.delivery import Delivery
 from streamnb.errors import QueryError
 from streamnb.graph import Graph
 from streamnb.history import History
-from streamnb.inputs import Inputs, told
+from streamnb.inputs import Inputs, told, troubles
 from streamnb.journal import Journal
 from streamnb.plan import Node
 from streamnb.player import Player
@@ -36,6 +37,7 @@ class Looking:
     _mode: str
     _graph: Graph
     _inputs: Inputs
+    _delivery: Delivery
     _memory: Memory
     _history: History
     _journal: Journal
@@ -90,6 +92,17 @@ class Looking:
         ['Replay(145 rows in 32 units)']
         """
         return [f"{told(source)}{silence(self._progress, n)}" for n, source in enumerate(self._inputs.sources)]
+
+    @property
+    def troubles(self) -> list[str]:
+        """Which other systems are waited for now: sources and a sink that do not answer, a line each.
+
+        It says why, since when, and how often it was tried; the dashboard shows it too.
+
+        >>> query.troubles
+        []
+        """
+        return [] if self._stopped else [*troubles(self._inputs.sources), *self._delivery.troubles]
 
     @property
     def stopped(self) -> bool:

@@ -68,6 +68,7 @@ class Playing(Asking):
 
     def _wait(self, seconds: float) -> bool:
         """Wait before something is tried again; True if the query was stopped meanwhile."""
+        self._changed()
         waiting: Callable[[float], bool] = getattr(self._clock, "wait", self._player.closed.wait)
         return waiting(seconds)
 

@@ -134,9 +134,19 @@ def _column(verb: str, name: str, values: Any, schema: pl.Schema | None) -> pl.S
     values = values if isinstance(values, pl.Series) else list(values)
     if isinstance(wanted, pl.Datetime) and any(isinstance(v, str) for v in values):
         return pl.Series(name, [_parsed(verb, name, v, wanted) for v in values], wanted)
-    if wanted is None or wanted.is_temporal():
-        return pl.Series(name, values, strict=True)
-    return _strict(name, values, wanted)
+    if wanted is not None and _holds_whole_numbers(wanted):  # Polars would cut fractions off within lists
+        broken = next((v for v in values if _has_fraction(v)), None)
+        if broken is not None:
+            raise TypeError(f"{broken} is no {wanted}")
+    elif wanted is not None and not wanted.is_temporal():
+        return _strict(name, values, wanted)
+    return pl.Series(name, values, strict=True)
+
+
+def _has_fraction(value: Any) -> bool:
+    if isinstance(value, float):
+        return not value.is_integer()
+    return isinstance(value, list | pl.Series) and any(_has_fraction(one) for one in value)
 
 
 def _strict(name: str, values: Any, wanted: pl.DataType) -> pl.Series:
@@ -152,17 +162,30 @@ def _cast(column: pl.Series, dtype: pl.DataType) -> pl.Series:
         raise TypeError(f"{column.dtype} is no {dtype}")
     if column.dtype == pl.String() and dtype == pl.Date():
         return column.str.to_date("%Y-%m-%d")
+    if isinstance(column.dtype, pl.Struct) and not isinstance(dtype, pl.Struct):  # Polars would leave its names out
+        raise TypeError(f"{column.dtype} is no {dtype}")
     cast = column.cast(dtype, strict=True)
     lost = column.head(0) if _is_exact(column.dtype, dtype) else column.filter(cast.cast(column.dtype) != column)
     if len(lost):
-        raise TypeError(f"{lost[0]} is no {dtype}")
+        raise TypeError(f"{lost.to_list()[0]} is no {dtype}")
     return cast
 
 
+def _holds_whole_numbers(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.List) and (_inner(dtype).is_integer() or _holds_whole_numbers(_inner(dtype)))
+
+
 def _is_exact(old: pl.DataType, new: pl.DataType) -> bool:
+    if isinstance(old, pl.List) and isinstance(new, pl.List):
+        return _is_exact(_inner(old), _inner(new))
     if isinstance(old, pl.Datetime):
         return new != pl.Date()
     return not (old.is_float() and new.is_integer()) and not (old.is_numeric() and new == pl.Boolean())
+
+
+def _inner(dtype: pl.List) -> pl.DataType:
+    found: pl.DataType = dtype.inner  # type: ignore[assignment]  # a type, never its class, once it is a column's
+    return found
 
 
 def _parsed(verb: str, name: str, value: Any, wanted: pl.Datetime) -> Any:

@@ -65,7 +65,8 @@ def _future(mark: Mark, trace: Trace) -> Finding:
         "FUTURE_CLOCK",
         f"{named(mark.row)} in batch {trace.batch_id} has {mark.event_time} = {clock(at)}",
         f"the clock was {clock(trace.time)}: one time ahead of all others holds the watermark, honest rows are late",
-        "query(guard_future='5 minutes') sets such rows aside; times that are local and not UTC look the same",
+        "query(guard_future='5 minutes') sets such rows aside, with_watermark(…, per='producer') keeps the clocks of a "
+        "column's values apart; times that are local and not UTC look the same",
         "03",
     )
 

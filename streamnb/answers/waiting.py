@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -13,8 +13,10 @@ from streamnb.answers.ahead import Ahead, Standing, first_end
 from streamnb.answers.cards import NOTE, TODO, Card, Line, clock, named, plural
 from streamnb.answers.flow import Flow, flow
 from streamnb.answers.lineage import Recording
+from streamnb.errors import DataError
 from streamnb.expressions import spelled
 from streamnb.graph import Graph, StepStream
+from streamnb.inputs import troubles
 from streamnb.ops.dedup_step import Deduplication
 from streamnb.ops.filter import Filter
 from streamnb.ops.group_by import GroupBy
@@ -27,8 +29,8 @@ from streamnb.plan import Node, instant_of
 from streamnb.time import MILLISECOND, instant
 
 Reason = Literal[
-    "failed", "stopped", "no input", "input waits", "watermark", "idle input", "join", "filtered", "late", "duplicates",
-    "limit", "nothing kept", "never", "opaque",
+    "away", "failed", "stopped", "no input", "input waits", "watermark", "idle input", "join", "filtered", "late",
+    "duplicates", "limit", "nothing kept", "never", "opaque",
 ]  # fmt: skip
 
 
@@ -38,8 +40,8 @@ class Need:
 
     ``what`` is ``"run"`` (``q.run()``: what is there is enough), ``"row"`` (a row in input ``source``, counted from 1
     as in ``q.progress[-1].sources``, whose ``event_time`` is at or after ``at_least`` and, if given, not after
-    ``at_most``) or ``"mend"`` (the query itself). A ``row`` has these ``values`` in the columns that an operator sees.
-    After the last need ``q.run()`` gives rows, unless the answer says to ask again.
+    ``at_most``) or ``"mend"`` (the query itself, or what it reads). A ``row`` has these ``values`` in the columns that
+    an operator sees. After the last need ``q.run()`` gives rows, unless the answer says to ask again.
     """
 
     what: Literal["run", "row", "mend"]
@@ -97,15 +99,34 @@ class Situation:
 
 def why_no_output(situation: Situation) -> NoOutput:
     """Answer with the first thing that must happen; it is tried on a copy of the query before it is said."""
-    found = _not_running(situation) or _from_input(situation) or _from_state(situation)
+    try:
+        found = _not_running(situation) or _from_input(situation) or _from_state(situation)
+    except DataError as error:
+        found = _unread(situation, error)
     recording = situation.recording
     batches = [t.batch_id for t, rows in zip(recording.traces, recording.emitted, strict=True) if len(rows)]
     return replace(found, came=sum(map(len, recording.emitted)), last_batch=batches[-1] if batches else None)
 
 
+def away(lines: Sequence[str], *, again: str) -> NoOutput:
+    """Answer that other systems are waited for, a line each; ``again`` says who tries again."""
+    need = Need("mend", f"start the server, mend its address or what it refuses; {again}")
+    return NoOutput("away", f"{lines[0]}.", (need,), tuple(lines[1:]))
+
+
+def _unread(situation: Situation, error: DataError) -> NoOutput:
+    """Tell why the next rows cannot be read: their server, or what they are."""
+    if lines := troubles(situation.standing.inputs.sources):
+        return away(lines, again="q.step() or q.play() tries again")
+    need = Need("mend", "mend what it names; then q.step() tries again")
+    return NoOutput("failed", f"The next rows cannot be read: {error}", (need,))
+
+
 def _not_running(situation: Situation) -> NoOutput | None:
     if situation.exception is not None:
         error = situation.exception
+        if isinstance(error, DataError) and troubles(situation.standing.inputs.sources):
+            return _unread(situation, error)
         need = Need("mend", "mend what failed, then q.step() tries that batch again")
         return NoOutput("failed", f"The last batch failed: {type(error).__name__} {error}", (need,))
     if situation.status == "stopped" or (situation.once and situation.recording.traces):
@@ -122,6 +143,8 @@ def _from_input(situation: Situation) -> NoOutput | None:
     waits = standing.inputs.plan() is not None
     ahead = Ahead(standing)
     if not waits and not (standing.no_data and situation.recording.traces and ahead.graph.due(standing.time)):
+        if lines := troubles(standing.inputs.sources):
+            return away(lines, again="then q.run() reads what has come")
         return None if situation.recording.traces else _no_input(situation)
     if _opaque(standing.plan):
         return NoOutput("input waits", "Input waits that is not read yet.", (Need("run", "q.run() reads it"),))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from streamnb.contact import Contact
 from streamnb.errors import DataError
 from streamnb.patience import masked, patiently
 
@@ -33,22 +34,14 @@ class Answers:
         self._errors: tuple[type[BaseException], ...] = (*errors, OSError)
         self._is_away, self._seconds, self._secrets = is_away, seconds, secrets
         self._lock = threading.Lock()
-        self._was_there = False
-        self._trouble: str | None = None
-
-    @property
-    def status(self) -> str:
-        """``"connected"``, or what is tried again."""
-        if self._trouble is not None:
-            return f"trying again: {self._trouble}"
-        return "connected" if self._was_there else "not connected yet"
+        self.contact = Contact()
 
     def ask(self, call: Callable[[], Found], otherwise: Other) -> Found | Other:
         """Return what the server says, or ``otherwise`` while one that has answered before is away."""
         try:
             return self.must(call)
         except AwayError:
-            if not self._was_there:
+            if not self.contact.was_there:
                 raise
             return otherwise
 
@@ -58,12 +51,13 @@ class Answers:
             try:
                 found = patiently(call, self._seconds + 1)  # the call's own limit comes first
             except self._errors as error:
-                self._trouble = masked(error, self._secrets) or type(error).__name__
+                trouble = (masked(error, self._secrets) or type(error).__name__).rstrip(".")
+                self.contact.failed(trouble)
                 away = isinstance(error, OSError) or self._is_away(error)
                 way_out = "start the server, or mend the address" if away else "mend the query's source"
-                said = f"{self._verb}: {self._label}: {self._trouble}; {way_out}."
+                said = f"{self._verb}: {self._label}: {trouble}; {way_out}."
                 raise (AwayError if away else DataError)(said) from None
-        self._trouble, self._was_there = None, True
+        self.contact.made()
         return found
 
 

@@ -28,15 +28,18 @@ _REGISTRY_HEADER = 5
 class Avro:
     """One Avro record a message, written by ``schema``, without the schema in it.
 
-    ``header`` says that a zero byte and a schema's number of four bytes stand before it, as registries have it. The
-    number is not looked up: all messages must be written by this one schema.
+    ``header`` says that a zero byte and a schema's number of four bytes stand before it, as registries have it. Of a
+    dict of numbers to schemas each message is read by its own, and its fields are made to fit the highest. A schema
+    without a number is taken for that of all messages, whatever their number.
     """
 
-    def __init__(self, verb: str, schema: str | Mapping[str, Any], *, header: bool) -> None:
+    def __init__(self, verb: str, schema: Any, *, header: bool) -> None:
         self._fastavro = library(verb, "fastavro", "fastavro", "kafka")
         self._skip = _REGISTRY_HEADER if header else 0
+        given = schema if header and isinstance(schema, Mapping) and all(isinstance(n, int) for n in schema) else None
         try:
-            self._written = self._fastavro.parse_schema(json.loads(schema) if isinstance(schema, str) else schema)
+            self._by_number = {number: self._parsed(one) for number, one in (given or {}).items()}
+            self._written = self._parsed(schema) if given is None else self._by_number[max(given)]
             self.schema = pl.Schema({f["name"]: _type(f["type"]) for f in self._written["fields"]})
         except (KeyError, TypeError, ValueError, self._fastavro.schema.SchemaParseException) as error:
             raise PlanError(
@@ -44,20 +47,33 @@ class Avro:
                 code="SCHEMA_INVALID",
             ) from None
 
+    def _parsed(self, schema: str | Mapping[str, Any]) -> Any:
+        return self._fastavro.parse_schema(json.loads(schema) if isinstance(schema, str) else schema)
+
     def frame(self, values: Sequence[Any]) -> pl.DataFrame:
         return fitted(values, self.schema)
 
     def value(self, payload: bytes | None) -> Any:
         if not payload:
             return {}
-        body = io.BytesIO(payload[self._skip :])
+        written, body = self._writer(payload), io.BytesIO(payload[self._skip :])
         try:
-            found = self._fastavro.schemaless_reader(body, self._written, None)
+            found = self._fastavro.schemaless_reader(body, written, None)
         except Exception as error:  # noqa: BLE001  fastavro raises what the bytes make it raise
             raise DataError(f"it was not written by this Avro schema: {error!r}") from None
         if body.read(1):
             raise DataError(f"its {len(payload)} bytes are more than this Avro schema reads")
         return {name: str(value) if _is_uuid(value) else value for name, value in found.items()}
+
+    def _writer(self, payload: bytes) -> Any:
+        """Return the schema that a message was written by."""
+        if not self._by_number:
+            return self._written
+        number = int.from_bytes(payload[1:_REGISTRY_HEADER], "big")
+        if number not in self._by_number:
+            known = sorted(self._by_number)
+            raise DataError(f"it was written by Avro schema {number}, and those known are {known}; give it in schema=")
+        return self._by_number[number]
 
 
 def _is_uuid(value: object) -> bool:

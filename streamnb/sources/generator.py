@@ -42,7 +42,7 @@ def from_generator(
         A generator, a function that returns one, or anything else to iterate over. A function with a parameter is
         handed how many rows are in the spool already, to go on from there in a new process.
     schema
-        None: guessed from the first rows.
+        None: guessed from the first rows. What differs from it is as in ``from_tcp``.
     spool, received, rows_per_batch
         As in ``from_tcp``.
 

@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from streamnb.connect import Sifted, Source, Unit
+from streamnb.contact import Reached
 from streamnb.errors import DataError, PlanError, one_of
 from streamnb.schema import Schema
 from streamnb.sources.avro import Avro
@@ -28,7 +29,7 @@ _SAMPLE = 100
 def from_kafka(
     topic: str,
     servers: str,
-    schema: Schema | str | None = None,
+    schema: Schema | str | Mapping[int, Any] | None = None,
     *,
     format: str = "json",
     start: Begin = "earliest",
@@ -43,22 +44,26 @@ def from_kafka(
 
     A message is a row, a tombstone and an empty value too (null in every column of the value). A batch holds each
     partition's rows in their order, one partition after the other. A message that cannot be read is a dead letter with
-    its partition and offset. After a first contact a broker that is away is waited for; ``q.progress`` shows it.
+    its partition and offset. After a first contact a broker that is away is waited for; ``q.troubles`` and the
+    dashboard show it.
 
     Parameters
     ----------
     topic, servers
         ``servers`` is ``"host:port"``, or several with commas.
     schema
-        The fields of the JSON values, or the Avro schema of the writer. None: guessed from the last messages.
+        The fields of the JSON values; None: guessed from the last messages. A field that it does not name is left out,
+        one that is not there is null, a value that does not fit makes its message a dead letter. Or the Avro schema of
+        the writer; of several writers a dict of schema numbers to schemas, the highest of which gives the columns.
     format
-        ``"json"``; ``"avro"``, or ``"avro-registry"`` with a schema number before each record; ``"text"`` and ``"raw"``
-        give one column ``value``.
+        ``"json"``; ``"avro"``, or ``"avro-registry"`` with a schema number before each record (no registry is asked);
+        ``"text"`` and ``"raw"`` give one column ``value``.
     start
         ``"earliest"``, ``"latest"``, a time (``"2026-01-01 12:00"``, UTC), or offsets by partition ``{0: 17}``.
     partitions
-        Read these only. A watermark a partition: ``.with_watermark("at", "10 minutes", per="partition")``; with
-        ``idle_after="1 minute"`` a partition that is silent does not hold it back.
+        Read these only. A watermark a partition: ``.with_watermark("at", "10 minutes", per="partition")``, so that a
+        producer whose clock is ahead makes nobody else's rows late; with ``idle_after="1 minute"`` a partition that is
+        silent does not hold it back. Times that cannot be true yet: ``query(guard_future="5 minutes")``.
     key
         ``"string"`` or ``"binary"``.
     metadata
@@ -125,13 +130,14 @@ def _where(message: Any) -> str:
     return f"partition {message.partition()}, offset {message.offset()}"
 
 
-class Kafka:
+class Kafka(Reached):
     """A topic as a source. Offsets hold the next one to read of each partition, and where the query began."""
 
     received = "timestamp"
 
     def __init__(self, topic: Topic, format: Format, columns: Mapping[str, tuple[str, pl.DataType]]) -> None:
         self._topic, self._format, self._columns = topic, format, columns
+        self.contact = topic.contact
         added = dict(columns.values())
         twice = [name for name in added if name in format.schema]
         if twice:
@@ -141,11 +147,6 @@ class Kafka:
                 code="COLUMN_DUPLICATE",
             )
         self.schema = pl.Schema({**format.schema, **added})
-
-    @property
-    def status(self) -> str:
-        """``"connected"``, or what is tried again."""
-        return self._topic.status
 
     def latest(self) -> Any:
         edges = self._topic.edges()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from streamnb.contact import Contact
 from streamnb.errors import DataError, PlanError, StreamnbError
 from streamnb.patience import GLANCE, library, masked, patiently, still_asked
 from streamnb.sources.kafka_place import Begin, Edges, begin_of
@@ -44,15 +45,9 @@ class Topic:
         self._lock = threading.RLock()
         self._edges: Edges | None = None
         self._begin: dict[int, int] | None = None
-        self._trouble: str | None = None
+        self.contact = Contact()
 
     # -- the consumer
-
-    @property
-    def status(self) -> str:
-        if self._trouble is not None:
-            return f"trying again: {self._trouble}"
-        return "not connected yet" if self._edges is None else "connected"
 
     @property
     def known(self) -> Edges | None:
@@ -75,7 +70,12 @@ class Topic:
         return self._consumers[role]
 
     def _heard(self, error: Any) -> None:
-        self._trouble = masked(error.str(), self._secrets)
+        self.contact.failed(masked(error.str(), self._secrets), tries=0)
+
+    @property
+    def _heard_of(self) -> str | None:
+        """What librdkafka said is wrong, if anything."""
+        return None if self.contact.trouble is None else self.contact.trouble.said
 
     def _drop(self, role: str) -> None:
         """Leave a consumer behind; closing it may take its time."""
@@ -100,7 +100,7 @@ class Topic:
                 return call(consumer)
             except self._kafka.KafkaException as error:
                 consumer.poll(GLANCE)  # the reason, where librdkafka has one
-                reason = self._trouble or masked(error.args[0].str(), self._secrets)
+                reason = self._heard_of or masked(error.args[0].str(), self._secrets)
                 if time.monotonic() > until - GLANCE:
                     raise TimeoutError(reason) from None
 
@@ -111,9 +111,9 @@ class Topic:
         with self._lock:
             try:
                 self._edges = self._ask(self._look)
-                self._trouble = None
+                self.contact.made()
             except TimeoutError as error:
-                self._trouble = str(error)
+                self.contact.failed(str(error))
                 if self._edges is None:
                     raise DataError(
                         f"from_kafka: no answer from {self.servers} about {self.name!r} within {self._patience:g} s: "
@@ -206,10 +206,10 @@ class Topic:
             self._heard(error)
             if error.code() == self._kafka.KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
                 raise DataError(
-                    f"from_kafka: rows of {self.name!r} are gone: {self._trouble}; start on a new checkpoint."
+                    f"from_kafka: rows of {self.name!r} are gone: {self._heard_of}; start on a new checkpoint."
                 )
             return False
-        self._trouble = None
+        self.contact.made()
         if message.partition() not in wanted:  # the end of one that was asked for before
             return False
         end = wanted[message.partition()][1]
@@ -218,9 +218,11 @@ class Topic:
         return bool(message.offset() >= end - (error is None))
 
     def _silent(self, missing: set[int]) -> DataError:
+        reason = self._heard_of or "no reason given"
+        self.contact.failed(reason)
         return DataError(
             f"from_kafka: {self.servers} sent nothing of partitions {sorted(missing)} of {self.name!r} for "
-            f"{self._patience:g} s: {self._trouble or 'no reason given'}; the batch has not happened, step again."
+            f"{self._patience:g} s: {reason}; the batch has not happened, step again."
         )
 
     def _at(self, partition: int, offset: int = 0) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from streamnb.connect import Sifted, Source, Unit
+from streamnb.contact import Reached
 from streamnb.errors import DataError, PlanError
 from streamnb.patience import library, secrets_of, shown
 from streamnb.schema import Schema
@@ -36,14 +37,15 @@ def from_nats(
 
     No consumer is left behind and nothing is acknowledged, so every range can be read again while its messages are
     there; a query that has fallen behind messages that were dropped fails and says so. A server that is away after a
-    first contact is waited for; ``q.progress`` shows it.
+    first contact is waited for; ``q.troubles`` and the dashboard show it.
 
     Parameters
     ----------
     url
         ``"nats://user:password@host:4222"``; the password is never shown.
     schema
-        The fields of the JSON messages. None: guessed from the last ones.
+        The fields of the JSON messages. None: guessed from the last ones. A field that it does not name is left out,
+        one that is not there is null, a value that does not fit makes its message a dead letter.
     format
         ``"json"``, or ``"text"`` or ``"raw"`` for one column ``value``.
     metadata
@@ -73,11 +75,12 @@ def _guessed(log: Log) -> dict[str, str]:
     return found
 
 
-class JetStream:
+class JetStream(Reached):
     """Messages as a source. An offset holds a sequence number, and the one where the query began."""
 
     def __init__(self, log: Log, format: Format, names: Mapping[str, str], rows_per_batch: int) -> None:
         self._log, self._format, self._names, self._rows_per_batch = log, format, names, rows_per_batch
+        self.contact = log.answers.contact
         self.received = names.get("timestamp")
         try:
             added = {column: _ADDED[name] for name, column in names.items()}
@@ -90,11 +93,6 @@ class JetStream:
                 code="COLUMN_DUPLICATE",
             )
         self.schema = pl.Schema({**format.schema, **added})
-
-    @property
-    def status(self) -> str:
-        """``"connected"``, or what is tried again."""
-        return self._log.answers.status
 
     def latest(self) -> Any:
         edges = self._log.edges()

@@ -122,9 +122,22 @@ def fitted(records: Sequence[Mapping[str, Any]], schema: pl.Schema) -> pl.DataFr
     if not records:
         return pl.DataFrame(schema=schema)
     try:
-        return as_rows("record", {name: [record.get(name) for record in records] for name in schema}, schema)
+        columns = {name: [record.get(name) for record in records] for name in schema}
+        texts = {n: [_as_text(v, t) for v in columns[n]] for n, t in schema.items() if _holds_text(t)}
+        return as_rows("record", columns | texts, schema)
     except UnicodeError as error:
         raise DataError(f"record: {error}; mend it.") from None
+
+
+def _holds_text(dtype: Any) -> bool:
+    return _holds_text(dtype.inner) if isinstance(dtype, pl.List) else bool(dtype == pl.String())
+
+
+def _as_text(value: Any, dtype: Any) -> Any:
+    """Return a value as its column of text takes it: an object or a list as JSON."""
+    if isinstance(value, list) and isinstance(dtype, pl.List):
+        return [_as_text(one, dtype.inner) for one in value]
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else value
 
 
 # -- many

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from streamnb.connect import BadRecord, Sifted, Source, Unit
+from streamnb.contact import Reached
 from streamnb.errors import DataError, PlanError
 from streamnb.patience import library, secrets_of, shown
 from streamnb.schema import Schema, polars_schema
@@ -33,14 +34,16 @@ def from_redis(
     """Read a Redis stream from its first entry on. The query keeps the id it has read to; no group is joined.
 
     Every range can be read again while its entries are there; a query that has fallen behind entries that were trimmed
-    or deleted fails and says so. A server that is away after a first contact is waited for; ``q.progress`` shows it.
+    or deleted fails and says so. A server that is away after a first contact is waited for; ``q.troubles`` and the
+    dashboard show it.
 
     Parameters
     ----------
     url
         ``"redis://:password@host:6379/0"``; the password is never shown.
     schema
-        The fields of an entry, as text made to fit; or those of the JSON in ``field``. None: guessed.
+        The fields of an entry, as text made to fit; or those of the JSON in ``field``. None: guessed. A field that it
+        does not name is left out, one that is not there is null, one that does not fit makes its entry a dead letter.
     field
         The one field that holds the whole row, by ``format``: ``"json"``, ``"text"`` or ``"raw"``.
     id
@@ -113,21 +116,17 @@ class _Columns:
         return fitted(values, self.schema)
 
 
-class RedisStream:
+class RedisStream(Reached):
     """Entries as a source. An offset holds an id as its two numbers, and the id where the query began."""
 
     def __init__(self, entries: Entries, fields: Fields, id: str | None, rows_per_batch: int) -> None:
         self._entries, self._fields, self._id, self._rows_per_batch = entries, fields, id, rows_per_batch
+        self.contact = entries.answers.contact
         if id is not None and id in fields.schema:
             raise PlanError(
                 f"from_redis: {id!r} is a field too; give id=None, or another name.", code="COLUMN_DUPLICATE"
             )
         self.schema = pl.Schema({**fields.schema, **({id: pl.String()} if id else {})})
-
-    @property
-    def status(self) -> str:
-        """``"connected"``, or what is tried again."""
-        return self._entries.answers.status
 
     def latest(self) -> Any:
         first, last = self._entries.edges()

@@ -12,9 +12,11 @@ from typing import Any
 import polars as pl
 
 from streamnb.connect import Sifted, Unit
+from streamnb.contact import Contact, Trouble
 from streamnb.errors import DataError, PlanError, StreamnbError
 from streamnb.patience import GLANCE, Retry, asker, asking, masked, still_asked
 from streamnb.sources.records import Format, Json, guess, objects, rows_of
+from streamnb.sources.sift import in_short
 from streamnb.sources.spool import Received, RefusedError, Spool
 from streamnb.time import SystemClock
 
@@ -36,7 +38,8 @@ class Reception:
         self._thread: threading.Thread | None = None
         self._clock = SystemClock()
         self._never = threading.Event()
-        self._was_connected = self.finished = self._refused = False
+        self.finished = self._refused = False
+        self.contact = Contact()
         self.settled = threading.Event()
         self.status = "not connected yet"
         self.error: BaseException | None = None
@@ -63,7 +66,8 @@ class Reception:
 
     def connected(self) -> None:
         """Say that there is a connection."""
-        self._was_connected, self.error, self.status = True, None, "connected"
+        self.contact.made()
+        self.error, self.status = None, "connected"
         self.settled.set()
 
     def is_asked(self) -> bool:
@@ -97,6 +101,7 @@ class Reception:
                 continue
             except RefusedError as error:
                 self.error, self._refused = error, True
+                self.contact.failed(in_short(error))
             except Exception as error:  # noqa: BLE001  shown, and tried again
                 if self.spool.end > before:
                     retry.reset()
@@ -109,9 +114,9 @@ class Reception:
 
     def _wait(self, error: Exception, seconds: float) -> None:
         """Show what went wrong, and wait a while."""
-        told = masked(error, self._secrets) or type(error).__name__
-        self.status = f"trying again in {seconds:g} s: {told}"
-        self.error = None if self._was_connected else error
+        self.contact.failed(masked(error, self._secrets) or type(error).__name__)
+        self.status = f"trying again in {seconds:g} s: {self.contact.trouble}"
+        self.error = None if self.contact.was_there else error
         self.settled.set()
         until = time.monotonic() + seconds
         while self.is_asked() and time.monotonic() < until:
@@ -191,6 +196,11 @@ class Spooled:
     def status(self) -> str:
         """``"connected"``, or what is waited for, tried again, or has ended."""
         return self._reception.status
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the other side is away, or refuses; None while it answers."""
+        return self._reception.contact.trouble
 
     def _asker(self) -> threading.Event:
         return asker() or self._direct

@@ -16,6 +16,7 @@ from uuid import UUID
 import polars as pl
 
 from streamnb.connect import Sifted, Source, Unit
+from streamnb.contact import Reached
 from streamnb.errors import PlanError, column_not_found
 from streamnb.patience import library
 from streamnb.schema import Schema, polars_schema
@@ -36,8 +37,9 @@ def from_sql(
     """Read a table as it grows: new rows are those with a greater value in the column ``by``.
 
     The value must be one row's alone and must grow with every insert, such as an id that the database gives. A row
-    that is changed or deleted is not noticed; one that is committed later with a smaller value, as by a long
-    transaction, is never seen.
+    that comes later with a value that was read already, or with a smaller one, is never seen: so it goes with times
+    (two rows of one second, a clock that is set back) and with long transactions. One that is changed or deleted is not
+    noticed.
 
     Parameters
     ----------
@@ -49,7 +51,8 @@ def from_sql(
     by
         A column of whole numbers, text or times, with an index.
     schema
-        The columns to read. None: all of the table, in its own types.
+        The columns to read. None: all that the table has now, in its own types; a column that it gets later is not
+        read. One that it loses is a DataError, and a value that does not fit is a dead letter.
     rows_per_batch
         At most so many rows in one step.
     timeout
@@ -76,11 +79,12 @@ def _is_postgres(where: str) -> bool:
     return re.match(r"\s*\w+\s*=", where) is not None and not Path(where).exists()
 
 
-class Table:
+class Table(Reached):
     """A table as a source. An offset is a value of its growing column."""
 
     def __init__(self, database: _Database, table: str, by: str, schema: Schema | None, rows_per_batch: int) -> None:
         self._database, self._table, self._by, self._rows_per_batch = database, table, by, rows_per_batch
+        self.contact = database.answers.contact
         self._name, self._quoted = ".".join(map(database.quoted, table.split("."))), database.quoted(by)
         there = database.answers.must(lambda: database.columns(self._name))
         wanted = there if schema is None else polars_schema("from_sql", schema)
@@ -88,11 +92,6 @@ class Table:
             if name not in there:
                 raise column_not_found("from_sql", name, there)
         self.schema = pl.Schema(wanted)
-
-    @property
-    def status(self) -> str:
-        """``"connected"``, or what is tried again."""
-        return self._database.answers.status
 
     def latest(self) -> Any:
         statement = f"SELECT max({self._quoted}) FROM {self._name}"  # noqa: S608  names are quoted

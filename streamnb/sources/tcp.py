@@ -35,7 +35,9 @@ def from_tcp(
     Parameters
     ----------
     schema
-        The fields of the JSON lines. None: guessed from the first ones.
+        The fields of the JSON lines. None: guessed from the first ones. A field that it does not name is left out, one
+        that is not there is null, a value that does not fit makes its line a dead letter (``q.dead_letters``). An
+        object or a list is JSON in a column of text.
     format
         ``"json"``, or ``"text"`` or ``"raw"`` for one column ``value``.
     spool

@@ -34,6 +34,7 @@ class Panel {
     this.status = this.number("query", "Whether the query is running.");
     this.status.cell.classList.add("sn-status");
     this.cells = new Map();
+    this.waits = make("div", { class: "sn-waits", role: "status" });
     this.error = make("details", { class: "sn-error", role: "alert" });
     this.title = this.error.appendChild(make("summary"));
     this.trace = this.error.appendChild(make("pre"));
@@ -45,7 +46,7 @@ class Panel {
   place() {
     const { back, step, play, speed, slider, where, rewind } = this;
     const bar = make("div", { class: "sn-bar", role: "group" }, back, step, play, speed, slider, where, rewind);
-    this.root = make("section", { class: "sn-controls" }, bar, this.numbers, this.error);
+    this.root = make("section", { class: "sn-controls" }, bar, this.numbers, this.waits, this.error);
     this.el.classList.add("sn");
     this.el.append(this.root);
   }
@@ -125,6 +126,8 @@ class Panel {
     this.rewind.style.visibility = past ? "visible" : "hidden";
     this.enable(this.rewind, status !== "stopped");
     this.showNumbers(shown.numbers, status);
+    this.waits.hidden = !shown.waits?.length;
+    setText(this.waits, (shown.waits ?? []).join("\n"));
     this.error.hidden = !error;
     setText(this.title, error?.title ?? "");
     setText(this.trace, error?.trace ?? "");

@@ -144,6 +144,7 @@ class Controls(Widget):
             "batches": [query.trace[0].batch_id, query.trace[newest].batch_id] if newest >= 0 else None,
             "speed": speed,
             "numbers": [number._asdict() for number in numbers(query, at)],
+            "waits": getattr(query, "troubles", []),
             "error": report(query.exception),
         }
 
