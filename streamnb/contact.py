@@ -41,7 +41,7 @@ class Contact:
         self.was_there, self.trouble = True, None
 
     def failed(self, said: str, tries: int = 1) -> None:
-        """Hear that it has not, with its words; since when stays what it was. No ``tries``: more of one that is known."""
+        """Hear that it has not, with its words; since when stays what it was."""
         before = self.trouble or Trouble(said, self._clock.now(), 0)
         self.trouble = Trouble(said.rstrip("."), before.since, max(1, before.tries + tries))
 

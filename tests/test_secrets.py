@@ -16,7 +16,7 @@ SECRET = "0pen-sesame"
 ESCAPED = "0pen%2Dsesame"
 """The same in an address: who takes it out of there gets the other."""
 SCHEMA = {"n": "int64"}
-FAST: dict[str, Any] = {"timeout": "300 ms"}
+FAST: dict[str, Any] = {"timeout": "150 ms"}
 SASL = {
     "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "u",
 }  # fmt: skip
@@ -57,7 +57,7 @@ SOURCES: dict[str, Make] = {
 }
 SINKS: dict[str, Callable[[str, str | int | None], Any]] = {
     "kafka": lambda p, port: sn.sinks.Kafka(
-        "t", f"127.0.0.1:{port or free_port()}", timeout="1 second", config={**SASL, "sasl.password": p}
+        "t", f"127.0.0.1:{port or free_port()}", timeout="300 ms", config={**SASL, "sasl.password": p}
     ),
     "redis": lambda p, port: sn.sinks.Redis(at("redis", p, "/0", port), "t", **FAST),
     "postgres": lambda p, port: sn.sinks.Postgres(at("postgresql", p, "/db", port), "t", **FAST),

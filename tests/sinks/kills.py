@@ -9,19 +9,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import multiprocessing
 import random
 import signal
 import sys
 import tempfile
 import time
-import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from unittest import mock
 
+from tests.forked import CONTEXT, forked
 from tests.servers.start import START
 from tests.sinks.kinds import ALL, KINDS, LEAST_ONCE
 from tests.sinks.life import Life, expected, run
@@ -29,8 +27,6 @@ from tests.sinks.life import Life, expected, run
 POINTS = ("sink.begin", "sink.rows", "sink.ledger", "sink.end", "commits.done", "batch.end", None)
 """None is a random time."""
 KILLS_A_ROUND, PATIENCE = 5, 120.0
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.sinks.life"])  # a process of its own costs a second of imports
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
@@ -58,10 +54,8 @@ class Round(Life):
 
     def live(self, point: str | None, nth: int, delay: float) -> bool:
         """Run the query in a process; True if it was killed, False if it came to its end."""
-        ours, theirs = _PROCESSES.Pipe()
-        process = _PROCESSES.Process(target=run, args=(Life(**vars(self)), point, nth, theirs))
-        with mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):  # or each process imports pytest
-            process.start()
+        ours, theirs = CONTEXT.Pipe()
+        process = forked(run, Life(**vars(self)), point, nth, theirs)
         theirs.close()
         if point is None and ours.poll(PATIENCE):
             process.join(delay)

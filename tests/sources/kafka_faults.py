@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -25,6 +24,7 @@ from typing import Any
 
 import streamnb as sn
 from streamnb import points
+from tests.forked import ended, forked
 from tests.servers.kafka_mock import FETCH, LIST_OFFSETS, METADATA, MockKafka
 
 TOPIC, PARTITIONS, BROKERS = "events", 4, (1, 2, 3)
@@ -131,40 +131,26 @@ def play(kills: int, broker_faults: int, *, count: int, seed: int = 0) -> Outcom
         for number in range(rounds):
             batch = draw.choice((20, 35, 50))
             dies = draw.randint(1, 60) if number < kills else draw.randint(40, 80)
-            process = _start(KINDS[number % 2], cluster.bootstrap, folder, batch, dies)
+            process = forked(client, KINDS[number % 2], cluster.bootstrap, folder, batch, dies)
             if number * broker_faults // rounds < (number + 1) * broker_faults // rounds:
                 _, end = next(troubles)
-                try:
-                    process.wait(2)
-                except subprocess.TimeoutExpired:
-                    end()
-                else:
-                    end()
+                process.join(2)
+                end()
                 done += 1
-            killed += process.wait(PATIENCE) == -signal.SIGKILL
+            killed += ended(process, PATIENCE) == -signal.SIGKILL
         for kind in KINDS:
-            assert _start(kind, cluster.bootstrap, folder, 500, 0).wait(PATIENCE) == 0
+            assert ended(forked(client, kind, cluster.bootstrap, folder, 500, 0), PATIENCE) == 0
         wrong = wrong_rows(Path(folder, "rows.db"), rows) + wrong_counts(Path(folder, "counts.db"), rows)
         return Outcome(killed, done, len(rows), wrong)
 
 
-def _start(kind: str, servers: str, folder: str, batch: int, dies: int) -> subprocess.Popen[bytes]:
-    arguments = ["client", kind, servers, folder, str(batch), str(dies)]
-    return subprocess.Popen([sys.executable, "-m", __name__ if __name__ != "__main__" else _NAME, *arguments])
-
-
-_NAME = "tests.sources.kafka_faults"
-
-
 def main() -> None:
-    if sys.argv[1] == "client":
-        kind, servers, folder, batch, dies = sys.argv[2:]
-        client(kind, servers, folder, int(batch), int(dies))
-        return
     outcome = play(int(sys.argv[1]), int(sys.argv[2]), count=6000)
     told = f"{outcome.kills} kills, {outcome.faults} broker faults, {outcome.rows} rows: {len(outcome.wrong)} wrong"
     sys.exit("\n".join([told, *outcome.wrong[:20]]) if outcome.wrong else print(told))
 
 
 if __name__ == "__main__":
-    main()
+    from tests.sources import kafka_faults  # whose functions other processes find by name
+
+    kafka_faults.main()

@@ -11,7 +11,6 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,8 +20,8 @@ from contextlib import closing
 
 import streamnb as sn
 from streamnb import points
+from tests.forked import ended, forked
 
-_NAME = "tests.sources.spool_kills"
 PATIENCE = 120
 
 
@@ -46,26 +45,22 @@ def play(kills: int, *, count: int, seed: int = 0) -> tuple[int, list[str]]:
     """Kill so often, let it end, and return how often it was killed and what is wrong."""
     draw = random.Random(seed)  # noqa: S311  a test's dice
     with tempfile.TemporaryDirectory() as folder:
-        killed = sum(_run(folder, count, draw.randint(1, 60)) == -signal.SIGKILL for _ in range(kills))
-        assert _run(folder, count, 0) == 0
+        killed = sum(
+            ended(forked(client, folder, count, draw.randint(1, 60)), PATIENCE) == -signal.SIGKILL for _ in range(kills)
+        )
+        assert ended(forked(client, folder, count, 0), PATIENCE) == 0
         with closing(sqlite3.connect(f"{folder}/out.db")) as db:
             found = Counter(n for (n,) in db.execute("SELECT n FROM out"))
     return killed, [f"{n}: {found[n]} times" for n in {*range(count), *found} if found[n] != (n < count)]
 
 
-def _run(folder: str, count: int, dies: int) -> int:
-    command = [sys.executable, "-m", _NAME, "client", folder, str(count), str(dies)]
-    return subprocess.run(command, check=False, timeout=PATIENCE).returncode
-
-
 def main() -> None:
-    if sys.argv[1] == "client":
-        client(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
-        return
     killed, wrong = play(int(sys.argv[1]), count=2000)
     print(f"spool: {killed} kills, 2000 rows: {len(wrong)} wrong")
     sys.exit("\n".join(wrong[:20]) if wrong else 0)
 
 
 if __name__ == "__main__":
-    main()
+    from tests.sources import spool_kills  # whose functions other processes find by name
+
+    spool_kills.main()
