@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import linecache
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import TracebackType
 from typing import Any
 
 import pandas as pd
 
 from streamnb.errors import StreamnbError
 from streamnb.frame import StreamFrame
+from streamnb.learn.comparing import briefly, difference, only_columns, unlike
 from streamnb.query import Query
 
 
@@ -31,7 +36,7 @@ class World:
     arguments: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exercise:
     """An answer is a value, or a function that gives a value, a table or a frame.
 
@@ -75,8 +80,21 @@ NOT_TRIED = Verdict("not tried")
 RIGHT = Verdict("right")
 
 
+class Told(Exception):  # noqa: N818  a reason, not a failure
+    """Why an answer is not right yet, where trying it stops."""
+
+
 class _UntriedError(Exception):
     """The answer is the one that the notebook came with."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What an answer gave in a world: a plain value, how many rows were late, and whether it was a stream."""
+
+    value: Any
+    late: int = 0
+    streamed: bool = True
 
 
 def played(frame: StreamFrame, mode: str = "append") -> Query:
@@ -85,24 +103,58 @@ def played(frame: StreamFrame, mode: str = "append") -> Query:
         return query.run()
 
 
+def ran(found: StreamFrame | Query) -> Query:
+    """Return a frame as a query in append mode, or a query as it is, run to the end."""
+    query = played(found) if isinstance(found, StreamFrame) else found
+    if query.status not in ("stopped", "failed"):
+        query.run().stop()
+    return query
+
+
+def collected(found: Any) -> Any:
+    """Return a frame run over all there is at once; a query's result; anything else as it is."""
+    return found.collect() if isinstance(found, StreamFrame) else _plain(found, "append").value
+
+
 def judge(exercise: Exercise, answer: Any) -> Verdict:
     """Try an answer on every world of its exercise."""
     if _untried(answer):
         return NOT_TRIED
     worlds = exercise.worlds()
     try:
+        _callable(exercise, answer, worlds)
         given = [_given(exercise, answer, world) for world in worlds]
     except _UntriedError:
         return NOT_TRIED
     except Exception as error:  # noqa: BLE001  whatever the learner's code raises is told, not raised
-        return Verdict("not yet", _raised(error))
-    wanted = [exercise.oracle(*world.arguments) for world in worlds]
-    faults = [_difference(*pair) for pair in zip(given, wanted, strict=True)]
+        return Verdict("not yet", _raised(error, answer))
+    return _judged(exercise, answer, worlds, given)
+
+
+def _judged(exercise: Exercise, answer: Any, worlds: Sequence[World], given: Sequence[_Found]) -> Verdict:
+    values, wanted = [found.value for found in given], _wanted(exercise)
+    if strange := next(filter(None, map(unlike, values, wanted)), None):
+        return Verdict("not yet", strange)
+    faults = list(map(difference, values, wanted))
     if not any(faults):
-        fault = exercise.but(answer) if exercise.but else None
+        fault = _but(exercise, answer, given)
         return Verdict("right, but", fault) if fault else RIGHT
-    said = [exercise.tell(each) for each in given] if exercise.tell else faults
-    return Verdict("not yet", _known(exercise, worlds, given) or _first(said, worlds))
+    said = [exercise.tell(each) for each in values] if exercise.tell else faults
+    at, fault = next((n, fault) for n, fault in enumerate(said) if fault)
+    told = _known(exercise, values) or _deaf(exercise, answer, values) or _first(fault, worlds[at], given[at].late)
+    return Verdict("not yet", told)
+
+
+def _but(exercise: Exercise, answer: Any, given: Sequence[_Found]) -> str | None:
+    """Return what is wrong with a right answer."""
+    if exercise.but is None:
+        return None
+    if not all(found.streamed for found in given):
+        return "that is a table, made when all was there; a stream has no last row, so give a frame"
+    try:
+        return exercise.but(answer)
+    except Exception as error:  # noqa: BLE001  as in judge
+        return _raised(error, answer)
 
 
 def _untried(answer: Any) -> bool:
@@ -112,117 +164,113 @@ def _untried(answer: Any) -> bool:
     return answer is None or answer is ...
 
 
-def _given(exercise: Exercise, answer: Any, world: World) -> Any:
+def _callable(exercise: Exercise, answer: Any, worlds: Sequence[World]) -> None:
+    """Raise what to tell if an answer cannot be called as it must be."""
+    asked = _asked(exercise)
+    if asked is None or not any(world.arguments for world in worlds):
+        return
+    if not callable(answer):
+        raise Told(f"give the function itself, as in sn.check({exercise.name!r}, {asked.name}), not {briefly(answer)}")
+    names = [argument.arg for argument in asked.args.args]
+    try:
+        inspect.signature(answer).bind(*names)
+    except TypeError:
+        raise Told(f"your function is called as {asked.name}({', '.join(names)}), and does not take that") from None
+    except ValueError:  # of some built-in functions nobody knows what they take
+        return
+
+
+@lru_cache
+def _asked(exercise: Exercise) -> ast.FunctionDef | None:
+    """Return the function that an exercise asks for, as the solution has it."""
+    functions = [part for part in ast.parse(exercise.source().strip()).body if isinstance(part, ast.FunctionDef)]
+    return functions[-1] if functions and exercise.shown else None
+
+
+def _given(exercise: Exercise, answer: Any, world: World) -> _Found:
     """Return what an answer gives in a world."""
     if not callable(answer):
-        return answer
+        return _Found(answer)
     trial = exercise.trial
     found = trial(answer, *world.arguments) if trial else answer(*world.arguments)
+    if found is None and not trial and _does_something(answer):
+        raise Told("your function gives nothing back: is return missing?")
     if found is None or found is ... or any(found is argument for argument in world.arguments):
         raise _UntriedError
-    return _plain(exercise.then(found) if exercise.then else found, exercise.mode)
+    streamed = isinstance(found, StreamFrame | Query) or trial is not None
+    plain = _plain(exercise.then(found) if exercise.then else found, exercise.mode)
+    return _Found(plain.value, plain.late, streamed)
 
 
-def _plain(found: Any, mode: str) -> Any:
-    """Return a frame's or a query's result as a table; anything else as it is."""
-    if isinstance(found, StreamFrame):
-        return played(found, mode).result
-    return found.result if isinstance(found, Query) else found
+def _does_something(answer: Any) -> bool:
+    code = getattr(answer, "__code__", None)
+    return code is not None and len(code.co_names) > 0
 
 
-def _known(exercise: Exercise, worlds: Sequence[World], given: Sequence[Any]) -> str | None:
+def _plain(found: Any, mode: str) -> _Found:
+    """Return a frame's or a query's result as a table, run to the end; anything else as it is."""
+    if not isinstance(found, StreamFrame | Query):
+        return _Found(found)
+    query = ran(played(found, mode) if isinstance(found, StreamFrame) else found)
+    return _Found(query.result, len(query.late))
+
+
+@lru_cache
+def _wanted(exercise: Exercise) -> list[Any]:
+    return [exercise.oracle(*world.arguments) for world in exercise.worlds()]
+
+
+@lru_cache(maxsize=512)
+def _theirs(exercise: Exercise, number: int) -> list[Any]:
+    """Return what a wrong model gives; worlds of its own, for an answer may have changed those it was handed."""
+    wrong = exercise.wrong[number].answer
+    found = [_given(exercise, wrong, world).value for world in exercise.worlds()]
+    return [only_columns(*pair) for pair in zip(found, _wanted(exercise), strict=True)]
+
+
+def _known(exercise: Exercise, given: Sequence[Any]) -> str | None:
     """Return the message of the wrong model that gives just what the answer gives."""
-    for wrong in exercise.wrong:
-        theirs = [_given(exercise, wrong.answer, world) for world in worlds]
-        if not any(_difference(*pair) for pair in zip(given, theirs, strict=True)):
+    for number, wrong in enumerate(exercise.wrong):
+        if not any(map(difference, given, _theirs(exercise, number))):
             return wrong.message
     return None
 
 
-def _first(faults: Sequence[str | None], worlds: Sequence[World]) -> str:
-    fault, world = next((f, w) for f, w in zip(faults, worlds, strict=True) if f)
-    return f"{fault} (on {world.name}, which you have not seen)" if world.name else fault
-
-
-# -- comparing
-
-
-def _difference(given: Any, wanted: Any) -> str | None:
-    """Say what differs first, None if nothing does."""
-    if isinstance(wanted, pd.DataFrame):
-        return _table_difference(given, wanted)
-    if isinstance(wanted, Mapping):
-        return _mapping_difference(given, wanted)
-    return None if _same(given, wanted) else f"it is not {_said(given)}"
-
-
-def _same(given: Any, wanted: Any) -> bool:
-    try:
-        if isinstance(wanted, float):
-            return abs(float(given) - wanted) <= 1e-9 * max(1.0, abs(wanted))
-        return bool(given == wanted)
-    except (TypeError, ValueError):
-        return False
-
-
-def _mapping_difference(given: Any, wanted: Mapping[Any, Any]) -> str | None:
-    if not isinstance(given, Mapping):
-        return f"give a dict with {', '.join(map(repr, wanted))}, not {_said(given)}"
-    wrong = [key for key in wanted if not _same(given.get(key), wanted[key])]
-    return f"{wrong[0]} is not {_said(given.get(wrong[0]))}" if wrong else None
-
-
-def _table_difference(given: Any, wanted: pd.DataFrame) -> str | None:
-    if not isinstance(given, pd.DataFrame):
-        return f"give a table or a frame, not {_briefly(given)}"
-    lacking = [name for name in wanted.columns if name not in given.columns]
-    if lacking:
-        return f"there is no column {lacking[0]!r}, only {list(given.columns)}"
-    mine, theirs = _rows(given[list(wanted.columns)]), _rows(wanted)
-    extra, missing = _without(mine, theirs), _without(theirs, mine)
-    if not extra and not missing:
+def _deaf(exercise: Exercise, answer: Any, given: Sequence[Any]) -> str | None:
+    """Say so if an answer is the same table whatever it is handed."""
+    first, *others = _wanted(exercise)
+    if not (isinstance(first, pd.DataFrame) and callable(answer) and others) or len(given[0]) == 0:
         return None
-    return _pair(list(wanted.columns), extra, missing)
+    if any(difference(each, given[0]) for each in given[1:]) or not any(difference(one, first) for one in others):
+        return None
+    asked = _asked(exercise)
+    names = ", ".join(argument.arg for argument in asked.args.args) if asked else "its arguments"
+    return f"it gives the same on every data set: your function must make its result of {names}, and of nothing else"
 
 
-def _rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return the rows as texts, so that types that differ only in width compare as equal."""
-    return [tuple(_said(value) for value in row) for row in table.itertuples(index=False, name=None)]
+def _first(fault: str, world: World, late: int) -> str:
+    dropped = f"; {late} row{'' if late == 1 else 's'} came too late for your watermark" if late else ""
+    return f"{fault}{dropped} (on {world.name}, which you have not seen)" if world.name else f"{fault}{dropped}"
 
 
-def _without(rows: list[tuple[str, ...]], others: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    left = list(rows)
-    for row in others:
-        if row in left:
-            left.remove(row)
-    return sorted(left)
-
-
-def _pair(names: list[str], extra: list[tuple[str, ...]], missing: list[tuple[str, ...]]) -> str:
-    def told(row: tuple[str, ...]) -> str:
-        return ", ".join(f"{name} {value}" for name, value in zip(names, row, strict=True))
-
-    if not missing:
-        return f"a row is too many: {told(extra[0])}"
-    if not extra:
-        return f"a row is missing, that of {names[0]} {missing[0][0]}"
-    near = next((row for row in extra if row[:-1] == missing[0][:-1]), extra[0])
-    return f"you say {told(near)}; that is not so"
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
-    return str(value)
-
-
-def _briefly(value: Any) -> str:
-    words = _said(value)
-    return words if len(words) <= 60 and "\n" not in words else f"a {type(value).__name__}"
-
-
-def _raised(error: BaseException) -> str:
+def _raised(error: BaseException, answer: Any) -> str:
     told = str(error) or type(error).__name__
-    return told if isinstance(error, StreamnbError) else f"your code raises {type(error).__name__}: {told}"
+    if isinstance(error, StreamnbError | Told):
+        return told
+    frame = "; sn.from_pandas(…) makes a frame of a table" if told.startswith("'DataFrame'") and _verb(error) else ""
+    return f"your code raises {type(error).__name__}: {told}{frame}{_place(error.__traceback__, answer)}"
+
+
+def _verb(error: BaseException) -> bool:
+    return isinstance(error, AttributeError) and hasattr(StreamFrame, str(error.name))
+
+
+def _place(trace: TracebackType | None, answer: Any) -> str:
+    """Return the line of the learner's own that an error came from."""
+    own = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    line = ""
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == own:
+            line = linecache.getline(str(own), trace.tb_lineno).strip()
+        trace = trace.tb_next
+    return f", in: {line}" if line and len(line) <= 100 else ""

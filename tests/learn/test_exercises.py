@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
+import polars as pl
 import pytest
 
 import streamnb as sn
@@ -49,6 +52,7 @@ DOUBLE = Exercise(
     solution=lambda numbers: table(double(numbers)),
     wrong=(Wrong("that is the square", lambda numbers: table([n * n for n in numbers])),),
     hints=("a", "b", "c"),
+    shown="def twice(numbers):\n    return ...",
 )
 
 
@@ -64,26 +68,77 @@ def test_the_first_wrong_row_is_told():
 
 def test_a_constant_fails_on_data_not_seen():
     told = str(judge(DOUBLE, lambda _: table([2, 4])))
-    assert told == "not yet: you say n 0, twice 2; that is not so (on another, which you have not seen)"
+    assert told.startswith("not yet: it gives the same on every data set: ")
+    assert "make its result of numbers" in told
+
+
+def test_what_is_right_on_one_day_names_the_other():
+    told = str(judge(DOUBLE, lambda numbers: table(double(numbers) if len(numbers) > 1 else [7])))
+    assert told == "not yet: you say n 0, twice 7; that is not so (on another, which you have not seen)"
+
+
+SLIP = "return numbers + missing  # type: ignore[name-defined]  # noqa: F821"
 
 
 def missing_name(numbers):
-    return numbers + missing  # type: ignore[name-defined]  # noqa: F821  a learner's slip
+    return numbers + missing  # type: ignore[name-defined]  # noqa: F821
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (missing_name, "your code raises NameError: name 'missing' is not defined"),
-        (lambda numbers: numbers[0] // 0, "your code raises ZeroDivisionError: integer division or modulo by zero"),
+        (missing_name, f"your code raises NameError: name 'missing' is not defined, in: {SLIP}"),
+        (partial(missing_name), "your code raises NameError: name 'missing' is not defined"),
         (len, "give a table or a frame, not 2"),
-        (lambda numbers: pd.DataFrame({"n": numbers}), "there is no column 'twice', only ['n']"),
-        (lambda: 1, "your code raises TypeError: <lambda>() takes 0 positional arguments but 1 was given"),
+        (lambda _: pd.DataFrame({"n": []}), "there is no column 'twice', only ['n']"),
+        (lambda _: pd.DataFrame({"n": [], "twice": []}), "the table has no rows"),
+        (lambda numbers: pd.concat([table(numbers)] * 2), "n 0 has 2 rows; one is asked"),
+        (lambda numbers: numbers.clear(), "your function gives nothing back: is return missing?"),
+        (lambda: 1, "your function is called as twice(numbers), and does not take that"),
+        ([2, 4], "give the function itself, as in sn.check('99.A', twice), not [2, 4]"),
     ],
 )
 def test_a_broken_answer_gets_one_line(answer, reason):
     said = str(judge(DOUBLE, answer)).replace("test_a_broken_answer_gets_one_line.<locals>.", "")
     assert said == f"not yet: {reason}"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda rows: rows.set_index("n")["twice"],
+        lambda rows: rows.set_index("n"),
+        lambda rows: rows.to_dict("records"),
+        pl.from_pandas,
+        lambda rows: rows[["twice", "n"]].iloc[::-1],
+        lambda rows: rows.assign(besides="x"),
+    ],
+)
+def test_a_table_may_have_many_forms(form):
+    assert str(judge(DOUBLE, lambda numbers: form(table(double(numbers))))) == "right"
+
+
+def test_a_query_is_run_to_its_end_for_the_learner():
+    def open_one(rows):
+        return rows.group_by(sn.window("dep", "1 day", start="10 hours")).agg(n=sn.count()).query("update")
+
+    assert str(judge(exercise("02.A"), open_one)) == "right"
+
+
+def test_rows_that_a_watermark_drops_are_told_of():
+    def impatient(rows):
+        return (
+            rows.with_watermark("dep", "3 hours")
+            .group_by(sn.window("dep", "1 day", start="10 hours"))
+            .agg(n=sn.count())
+        )
+
+    assert "53 rows came too late for your watermark" in str(judge(exercise("02.A"), impatient))
+
+
+def test_a_verb_of_frames_on_a_table_tells_the_way():
+    told = str(judge(exercise("08.A"), lambda past, _: past.group_by("arr")))
+    assert "sn.from_pandas(…) makes a frame of a table" in told
 
 
 def test_an_error_of_ours_is_told_as_it_stands():
@@ -123,6 +178,34 @@ def test_a_check_tells_nothing_of_the_queries_it_makes(monkeypatch):
     assert len(told) == 1
 
 
+SESSION = sn.session_window("at", "30 minutes")
+
+
+def visits_with(delay):
+    def visits(clicks):
+        once = clicks.with_watermark("at", delay).drop_duplicates_within_watermark(["id"])
+        return once.group_by(SESSION, "user").agg(pages=sn.count())
+
+    return visits
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "but"),
+    [
+        ("05.A", lambda clicks: clicks.drop_duplicates(["id"]), "the state holds 650 of 650 ids"),
+        ("05.A", lambda clicks: clicks.collect().drop_duplicates("id"), "that is a table"),
+        ("05.B", visits_with("5 minutes"), "as a stream it gets 2 visits wrong"),
+        (
+            "05.B",
+            lambda clicks: visits_with("20 minutes")(clicks.drop_duplicates(["id"])),
+            "650 keys of the state never",
+        ),
+    ],
+)
+def test_what_is_right_but_not_in_a_stream_is_told(name, answer, but):
+    assert str(judge(exercise(name), answer)).startswith(f"right, but: {but}")
+
+
 @pytest.mark.parametrize(
     ("name", "answer", "said"),
     [
@@ -135,6 +218,13 @@ def test_a_check_tells_nothing_of_the_queries_it_makes(monkeypatch):
         ("04.A", {"audit file": "Append"}, "audit file: 'Append' is no mode"),
         ("04.A", "append", "give a dict"),
         ("08.A", lambda past, live: (past, live), "give a table or a frame, not a tuple"),
+        ("12.A", lambda _, __: iter(()), "nothing is predicted and nothing learned"),
+        ("12.A", lambda model, _: [model.predict_one({})], "predict_one is not needed"),
+        ("13.A", lambda _: 100, 'return a dict with "trigger" and "limit", not 100'),
+        ("13.A", lambda _: {"trigger": "100 ms", "limit": "many"}, "limit is a number of rows, not 'many'"),
+        ("13.A", lambda _: {"trigger": "100 ms", "limit": 8_000}, "takes 240 ms, more than twice"),
+        ("13.A", lambda _: {"trigger": "100 ms", "limit": 3_000}, "the queue is not short again"),
+        ("03.B", lambda rows: rows.collect(), "give a frame, such as rows.filter(…), not a DataFrame"),
     ],
 )
 def test_a_plausible_slip_is_told_why(name, answer, said):

@@ -12,6 +12,7 @@ from streamnb.frame import StreamFrame
 from streamnb.learn.exercise import Exercise, World, Wrong
 from streamnb.ops.filter import Filter
 from streamnb.optimize import optimize
+from streamnb.query import Query
 from streamnb.views.plan_nodes import OPAQUE
 
 
@@ -39,9 +40,10 @@ def _each_batch(rows: StreamFrame) -> StreamFrame:
     return rows.map_batches(add, {"carrier": "string", "miles": "int64"})
 
 
-def _hidden(answer: Callable[[StreamFrame], StreamFrame]) -> str | None:
+def _hidden(answer: Callable[[StreamFrame], StreamFrame | Query]) -> str | None:
     """Say what of a right answer the planner cannot see, or cannot move."""
-    plan = optimize(answer(data.landings(day="2013-02-07")).node)
+    found = answer(data.landings(day="2013-02-07"))
+    plan = optimize(found.node) if isinstance(found, StreamFrame) else found.plans[0]
     nodes = list(plan.walk())
     opaque = next((node.verb for node in nodes if node.verb in OPAQUE), None)
     if opaque:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from streamnb import data, window
+from streamnb import col, data, window
 from streamnb.aggregates import count
 from streamnb.frame import StreamFrame
 from streamnb.learn.exercise import Exercise, World, Wrong
@@ -28,6 +28,10 @@ def _day(rows: StreamFrame, start: str = "0s", clock: str = "dep") -> StreamFram
     return rows.group_by(window(clock, "1 day", start=start)).agg(n=count())
 
 
+def _seoul_times(rows: StreamFrame) -> StreamFrame:
+    return _day(rows.with_columns(seoul=col("dep") + AHEAD), clock="seoul")
+
+
 EXERCISES = (
     Exercise(
         name="02.A",
@@ -39,6 +43,9 @@ EXERCISES = (
             Wrong("your day starts at 14:00 in Seoul: that is midnight in New York", _day),
             Wrong("your day starts at 09:00 in Seoul: that is midnight in UTC", lambda rows: _day(rows, "19 hours")),
             Wrong("your day starts at 04:00 in Seoul: Seoul is ahead, not behind", lambda rows: _day(rows, "14 hours")),
+            Wrong(
+                "those are dates on a clock in Seoul; give the times at which they begin on New York's", _seoul_times
+            ),
             Wrong("that counts landings, arr; the question is about departures", lambda rows: _day(rows, "10h", "arr")),
         ),
         hints=(

@@ -10,7 +10,8 @@ import pandas as pd
 from streamnb import col, data, from_pandas, window
 from streamnb.aggregates import count
 from streamnb.frame import StreamFrame
-from streamnb.learn.exercise import Exercise, World, Wrong
+from streamnb.learn.comparing import briefly
+from streamnb.learn.exercise import Exercise, Told, World, Wrong
 
 HOUR = pd.Timedelta("1h")
 
@@ -83,6 +84,8 @@ def _damaged(day: str, row: int) -> StreamFrame:
 
 
 def _hourly(rows: StreamFrame) -> StreamFrame:
+    if not isinstance(rows, StreamFrame):
+        raise Told(f"give a frame, such as rows.filter(…), not {briefly(rows)}")
     marked = rows if rows.node.event_times else rows.with_watermark("dep", "3 hours")
     return marked.group_by(window("dep", "1 hour")).agg(flights=count())
 

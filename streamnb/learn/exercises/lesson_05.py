@@ -9,7 +9,7 @@ import pandas as pd
 from streamnb.aggregates import count
 from streamnb.frame import StreamFrame
 from streamnb.learn import chaos, simulate
-from streamnb.learn.exercise import Exercise, World, Wrong, played
+from streamnb.learn.exercise import Exercise, World, Wrong, collected, ran
 from streamnb.ops.session import session_window
 from streamnb.windows import window
 
@@ -38,9 +38,13 @@ def _within(delay: str) -> Callable[[StreamFrame], StreamFrame]:
 def _grows(once: Callable[[StreamFrame], StreamFrame]) -> str | None:
     """Say so if the state at its largest holds half of the ids or more."""
     clicks = _clicks(11)
-    held = max(sum(step.num_rows_total for step in p.state_operators) for p in played(once(clicks)).progress)
+    held = max(sum(step.num_rows_total for step in p.state_operators) for p in ran(once(clicks)).progress)
     ids = clicks.collect()["id"].nunique()
     return f"the state holds {held} of {ids} ids at its largest; let a time end them" if held >= ids / 2 else None
+
+
+def _by_user(clicks: StreamFrame) -> StreamFrame:
+    return clicks.with_watermark("at", "20 minutes").drop_duplicates_within_watermark(["user"])
 
 
 # -- B: visits
@@ -62,6 +66,18 @@ def _sessions(gap: str, *, once: bool = True) -> Callable[[StreamFrame], StreamF
     return visits
 
 
+def _in_a_stream(visits: Callable[[StreamFrame], StreamFrame]) -> str | None:
+    """Say what becomes of visits that are right over the whole table, where the clicks are a stream."""
+    clicks = _clicks(11)
+    query = ran(visits(clicks))
+    given = query.result[["window_start", "user", "pages"]].merge(_visits(clicks), how="left", indicator=True)
+    short = (given["_merge"] == "left_only").sum()
+    if short:
+        return f"as a stream it gets {short} visits wrong: with that delay, clicks of phones that were offline are lost"
+    endless = query.state["expires_at"].isna().sum()
+    return f"{endless} keys of the state never end; let a time end them" if endless else None
+
+
 def _half_hours(clicks: StreamFrame) -> StreamFrame:
     return _within("20 minutes")(clicks).group_by(window("at", "30 minutes"), "user").agg(pages=count())
 
@@ -75,6 +91,7 @@ EXERCISES = (
         but=_grows,
         wrong=(
             Wrong("clicks of phones that were offline are lost: the delay is too short for them", _within("2 minutes")),
+            Wrong("that lets through one click of each user: two clicks of one user are two clicks", _by_user),
             Wrong(
                 "clicks are still doubled: two rows with one id are one click",
                 lambda clicks: clicks.limit(10**9),
@@ -93,7 +110,8 @@ EXERCISES = (
         oracle=_visits,
         worlds=_worlds,
         solution=_sessions("30 minutes"),
-        then=lambda frame: frame.collect(),
+        then=collected,
+        but=_in_a_stream,
         wrong=(
             Wrong("some clicks are counted twice: the retries", _sessions("30 minutes", once=False)),
             Wrong("those are half hours of the clock, not visits: one visit may lie in two of them", _half_hours),

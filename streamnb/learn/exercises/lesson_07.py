@@ -8,7 +8,7 @@ import pandas as pd
 
 from streamnb import col, data
 from streamnb.frame import StreamFrame
-from streamnb.learn.exercise import Exercise, World, Wrong
+from streamnb.learn.exercise import Exercise, World, Wrong, collected
 from streamnb.ops.join import between
 
 SIX_HOURS = pd.Timedelta("6h")
@@ -50,7 +50,7 @@ EXERCISES = (
         oracle=_missing,
         worlds=_worlds,
         solution=_null(_joined("left")),
-        then=lambda frame: frame.collect(),
+        then=collected,
         wrong=(
             Wrong("those are the flights that landed in time: an inner join keeps partners", _joined("inner")),
             Wrong("that is every flight; the overdue ones are those without a partner", _joined("left")),

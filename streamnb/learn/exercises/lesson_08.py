@@ -52,6 +52,10 @@ def _newest(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
     return _appended(past, live).drop_duplicates("window_start", keep="last")
 
 
+def _larger(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
+    return _appended(past, live).groupby("window_start", as_index=False)[["landed"]].max()
+
+
 def _oldest(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
     return _appended(past, live).drop_duplicates("window_start", keep="first")
 
@@ -62,11 +66,13 @@ EXERCISES = (
         oracle=_counted,
         worlds=_worlds,
         solution=_added,
+        mode="update",
         wrong=(
             Wrong("the day of the seam stands there twice: each engine has counted a part of it", _appended),
             Wrong("of the day of the seam only the stream's part is left", _newest),
             Wrong("of the day of the seam only the batch's part is left", _oldest),
-            Wrong("the stream's days are missing", lambda past, _: _batch(past)),
+            Wrong("the larger of the two parts is not the day: each part of it was counted once", _larger),
+            Wrong("the stream's days are missing; a query says nothing before it runs", lambda past, _: _batch(past)),
             Wrong("the history is missing", lambda _, live: _streamed(live)),
         ),
         hints=(

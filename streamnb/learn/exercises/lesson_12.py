@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+import pandas as pd
+
 from streamnb import data
-from streamnb.learn.exercise import Exercise, World, Wrong
+from streamnb.learn.comparing import briefly
+from streamnb.learn.exercise import Exercise, Told, World, Wrong
 from streamnb.stream import objects
 
 FEATURES = ("dep_delay", "distance", "hour", "origin")
@@ -30,6 +34,14 @@ def _news(day: str) -> list[dict[str, Any]]:
     return [event for batch in objects(data.news("LGA", day)).run() for event in batch]
 
 
+@cache
+def _labels() -> dict[str, bool]:
+    """Return which flights came late: what nobody knows before they have landed."""
+    flights = data.flights().dropna(subset=["dep", "arr", "arr_delay"])
+    late: pd.Series[bool] = flights["arr_delay"] > 15
+    return dict(zip(flights["flight_id"], late.tolist(), strict=True))
+
+
 @dataclass
 class _Notes:
     """A model that learns nothing, and notes what it is asked and taught while which event is the newest."""
@@ -39,46 +51,67 @@ class _Notes:
     taught: list[tuple[int, dict[str, Any], Any]] = field(default_factory=list)
 
     def predict_proba_one(self, x: Mapping[str, Any]) -> dict[bool, float]:
-        self.asked.append((self.now, dict(x)))
+        self.asked.append((self.now, _known_of(x)))
         return {True: 0.25, False: 0.75}
 
     def learn_one(self, x: Mapping[str, Any], y: Any) -> None:
-        self.taught.append((self.now, dict(x), y))
+        self.taught.append((self.now, _known_of(x), y))
 
     def heard(self, events: Sequence[Event]) -> Iterator[dict[str, Any]]:
         for number, event in enumerate(events):
             self.now = number
             yield dict(event)
 
+    def __getattr__(self, name: str) -> Any:
+        raise Told(f"the loop asks with predict_proba_one and teaches with learn_one; {name} is not needed")
+
 
 def _tried(answer: Answer, events: Sequence[Event]) -> dict[str, Any] | None:
     """Let an answer teach the notes, and compare with when each plane left and landed."""
     notes = _Notes()
     found = answer(notes, notes.heard(events))
-    given = [] if found is None else list(found)
-    if not given and not notes.asked and not notes.taught:
+    if found is None and not notes.asked and not notes.taught:
         return None
+    given = [] if found is None else _pairs(found)
     left = {n: event for n, event in enumerate(events) if event["news"] == LEAVES}
     landed = {n: event for n, event in enumerate(events) if event["news"] == LANDS}
-    known = {event["flight_id"]: _features(event) for event in left.values()}
+    known = {event["flight_id"]: _known_of(event) for event in left.values()}
+    labels = [_labels().get(event["flight_id"]) for event in left.values()]
     return {
-        PREDICTS: notes.asked == [(n, _features(event)) for n, event in left.items()],
+        PREDICTS: notes.asked == [(n, _known_of(event)) for n, event in left.items()],
         LEARNS: [(n, y) for n, _, y in notes.taught] == [(n, event["late"]) for n, event in landed.items()],
         KNEW: [x for _, x, _ in notes.taught] == [known[event["flight_id"]] for event in landed.values()],
         GIVES: given == [(event["flight_id"], 0.25) for event in left.values()],
         "asked": len(notes.asked), "taught": len(notes.taught),
+        "asked at the end": all(n == len(events) - 1 for n, _ in notes.asked),
         "without a label": sum(y is None for *_, y in notes.taught),
+        "before it is known": [y for *_, y in notes.taught] == [bool(label) for label in labels],
         "without features": sum(set(x.values()) == {None} for _, x, _ in notes.taught),
+        "first": briefly(given[0]) if given else "",
     }  # fmt: skip
 
 
-def _features(event: Event) -> dict[str, Any]:
-    return {name: event[name] for name in FEATURES}
+def _pairs(found: Any) -> list[Any]:
+    """Return what came out as pairs, whether it is a dict, a Series, a table, or rows of two."""
+    if isinstance(found, pd.DataFrame):
+        return list(found.itertuples(index=False, name=None))
+    rows = found.items() if hasattr(found, "items") else found
+    rows = (row.values() if isinstance(row, dict) else row for row in rows)
+    return [tuple(row) if isinstance(row, Iterable) and not isinstance(row, str) else row for row in rows]
+
+
+def _known_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: event.get(name) for name in FEATURES}
 
 
 def _told(found: Mapping[str, Any]) -> str | None:
+    if not found["asked"] and not found["taught"]:
+        return "nothing is predicted and nothing learned; an event's news is 'leaves' or 'lands'"
     wrong = next((name for name in (PREDICTS, LEARNS, KNEW, GIVES) if not found[name]), None)
-    return None if wrong is None else f"it is not so that {wrong}"
+    if wrong != GIVES:
+        return None if wrong is None else f"it is not so that {wrong}"
+    first = f"the first that comes out is {found['first']}" if found["first"] else "nothing comes out: yield it"
+    return f"{first}; a pair of flight_id and the probability of being late is asked, for each that leaves"
 
 
 # -- loops
@@ -89,7 +122,7 @@ def _honest(model: Any, events: Iterable[Event]) -> Iterator[tuple[str, float]]:
     for event in events:
         flight = event["flight_id"]
         if event["news"] == LEAVES:
-            under_way[flight] = x = _features(event)
+            under_way[flight] = x = _known_of(event)
             yield flight, model.predict_proba_one(x).get(True, 0.5)
         else:
             model.learn_one(under_way.pop(flight), event["late"])
@@ -98,15 +131,27 @@ def _honest(model: Any, events: Iterable[Event]) -> Iterator[tuple[str, float]]:
 def _at_once(model: Any, events: Iterable[Event]) -> Iterator[tuple[str, float]]:
     for event in events:
         if event["news"] == LEAVES:
-            x = _features(event)
+            x = _known_of(event)
             yield event["flight_id"], model.predict_proba_one(x).get(True, 0.5)
             model.learn_one(x, event["late"])
+
+
+def _cheating(model: Any, events: Iterable[Event]) -> Iterator[tuple[str, float]]:
+    for event in events:
+        if event["news"] == LEAVES:
+            x = _known_of(event)
+            yield event["flight_id"], model.predict_proba_one(x).get(True, 0.5)
+            model.learn_one(x, _labels().get(event["flight_id"], False))
+
+
+def _all_at_once(model: Any, events: Iterable[Event]) -> Iterator[tuple[str, float]]:
+    return _honest(model, list(events))
 
 
 def _own_guess(model: Any, events: Iterable[Event]) -> Iterator[tuple[str, float]]:
     for event in events:
         if event["news"] == LEAVES:
-            x = _features(event)
+            x = _known_of(event)
             p = model.predict_proba_one(x).get(True, 0.5)
             yield event["flight_id"], p
             model.learn_one(x, p > 0.5)
@@ -117,7 +162,7 @@ def _at_landing(model: Any, events: Iterable[Event]) -> Iterator[tuple[str, floa
     for event in events:
         flight = event["flight_id"]
         if event["news"] == LEAVES:
-            under_way[flight] = _features(event)
+            under_way[flight] = _known_of(event)
         else:
             x = under_way.pop(flight)
             yield flight, model.predict_proba_one(x).get(True, 0.5)
@@ -127,12 +172,12 @@ def _at_landing(model: Any, events: Iterable[Event]) -> Iterator[tuple[str, floa
 def _frozen(model: Any, events: Iterable[Event]) -> Iterator[tuple[str, float]]:
     for event in events:
         if event["news"] == LEAVES:
-            yield event["flight_id"], model.predict_proba_one(_features(event)).get(True, 0.5)
+            yield event["flight_id"], model.predict_proba_one(_known_of(event)).get(True, 0.5)
 
 
 def _of_the_landing(model: Any, events: Iterable[Event]) -> Iterator[tuple[str, float]]:
     for event in events:
-        x = _features(event)
+        x = _known_of(event)
         if event["news"] == LEAVES:
             yield event["flight_id"], model.predict_proba_one(x).get(True, 0.5)
         else:
@@ -143,7 +188,7 @@ def _of_the_last(model: Any, events: Iterable[Event]) -> Iterator[tuple[str, flo
     x: dict[str, Any] = {}
     for event in events:
         if event["news"] == LEAVES:
-            x = _features(event)
+            x = _known_of(event)
             yield event["flight_id"], model.predict_proba_one(x).get(True, 0.5)
         else:
             model.learn_one(x, event["late"])
@@ -159,6 +204,8 @@ EXERCISES = (
         tell=_told,
         wrong=(
             Wrong("when a plane leaves, nobody knows the label: it learns None", _at_once),
+            Wrong("it learns when the plane leaves what nobody knows before it has landed", _cheating),
+            Wrong("it reads all the events before it answers one: a stream has no last one", _all_at_once),
             Wrong("it learns its own guess, and will only ever be surer of it", _own_guess),
             Wrong("it predicts when the plane has landed: that is no prediction any more", _at_landing),
             Wrong("it never learns", _frozen),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pandas as pd
 
 from streamnb import col, data
 from streamnb.aggregates import count, mean, sum
 from streamnb.frame import StreamFrame
-from streamnb.learn.exercise import Exercise, World, Wrong
+from streamnb.learn.exercise import Exercise, World, Wrong, collected
 from streamnb.learn.workers import workers
 
 LEAST_IDLE = 1 / 3
@@ -27,10 +26,6 @@ def _worlds() -> Sequence[World]:
 def _mean_delay(rows: StreamFrame) -> pd.DataFrame:
     delays = rows.collect().groupby("origin")["dep_delay"].mean()
     return delays.rename("mean_delay").reset_index()
-
-
-def _collected(found: Any) -> Any:
-    return found.collect() if isinstance(found, StreamFrame) else found
 
 
 def _salted(rows: StreamFrame) -> StreamFrame:
@@ -70,7 +65,7 @@ EXERCISES = (
         oracle=_mean_delay,
         worlds=_worlds,
         solution=_two_stages,
-        then=_collected,
+        then=collected,
         but=_waiting,
         wrong=(
             Wrong("a mean of means: a part with few flights weighs as much as one with many", _mean_of_means),
