@@ -9,16 +9,15 @@ import polars as pl
 
 from streamnb.time import MILLISECOND
 from streamnb.views.chart import Frame
-from streamnb.views.live_sink import LiveSink
 from streamnb.views.series import (
     HEIGHT,
     ROLES,
+    Chart,
     Dot,
     Series,
     behind,
     counted,
     ground,
-    refuse_words,
     series_of,
 )
 from streamnb.views.shapes import Figure, Shape, Sheet, rect
@@ -26,28 +25,19 @@ from streamnb.views.shapes import Figure, Shape, Sheet, rect
 MOST_PLACES = 60
 
 
-class Bars(LiveSink):
+class Bars(Chart):
     """One bar a row: its place across, its height, its colour."""
 
     verb: ClassVar[str] = "bars"
-
-    def __init__(self, x: str, y: str, by: str | None, title: str | None) -> None:
-        super().__init__(title)
-        self.x, self.y, self.by = x, y, by
-
-    def columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((self.x, self.by or self.x, self.y)))
-
-    def fits(self, schema: pl.Schema) -> None:
-        super().fits(schema)
-        refuse_words(self.verb, schema, self.x, self.y, names=True)
+    joins: ClassVar[str] = "by"
+    apart: ClassVar[str] = " and "
+    takes_names: ClassVar[bool] = True
 
     def draw(self, rows: pl.DataFrame) -> Sheet:
         series = series_of(rows, self.x, self.y, self.by, MOST_PLACES, as_names=True)
-        title = self.title or f"{self.y} by {self.x}{'' if self.by is None else f' and {self.by}'}"
-        table = behind(rows, self.columns())
-        figure = Figure(f"{title}: {counted(rows, 'bar')}", HEIGHT, tuple(self._bars(series)), table)
-        return Sheet(f"{title}: {counted(rows, 'bar')}", (figure,), "", series.left_out)
+        said = f"{self.named()}: {counted(rows, 'bar')}"
+        figure = Figure(said, HEIGHT, tuple(self._bars(series)), behind(rows, self.columns()))
+        return Sheet(said, (figure,), "", series.left_out)
 
     def _bars(self, series: Series) -> list[Shape]:
         if not series.dots:

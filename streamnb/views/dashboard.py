@@ -87,7 +87,7 @@ class Dashboard:
 
     def _made(self, name: str) -> Panel:
         if name == PLANE:
-            return PlanePanel(self.query)
+            return PlanePanel(self.query, self._gesture)
         return SheetPanel(self._views[name](self.query), self._gesture)
 
     def choose(self, name: str) -> None:
@@ -246,7 +246,7 @@ class Dashboard:
         if self.at < 0:
             return ""
         now = self._result(self.at)
-        return html(now, self._table_title(now, self.at))
+        return html(now, self._table_title(now, self.at)) + self.panel.html(self.at)
 
     def _after_cell(self, _: Any) -> None:
         if not self.query.playing:

@@ -7,8 +7,7 @@ from typing import ClassVar
 import polars as pl
 
 from streamnb.views.chart import Frame
-from streamnb.views.live_sink import LiveSink
-from streamnb.views.series import HEIGHT, ROLES, Dot, Series, behind, counted, ground, refuse_words, series_of
+from streamnb.views.series import HEIGHT, ROLES, Chart, Dot, Series, behind, counted, ground, series_of
 from streamnb.views.shapes import Figure, Shape, Sheet, dot, line
 
 MOST_PLACES = 400
@@ -16,26 +15,17 @@ _DASHES = (None, "7 4", "2 3", "9 3 2 3", "4 2", "1 4")
 _MOST_MARKED = 150
 
 
-class Lines(LiveSink):
+class Lines(Chart):
     """One point a row, joined in the order of their places."""
 
     verb: ClassVar[str] = "line"
-
-    def __init__(self, x: str, y: str, by: str | None, title: str | None) -> None:
-        super().__init__(title)
-        self.x, self.y, self.by = x, y, by
-
-    def columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((self.x, self.by or self.x, self.y)))
-
-    def fits(self, schema: pl.Schema) -> None:
-        super().fits(schema)
-        refuse_words(self.verb, schema, self.x, self.y, names=False)
+    joins: ClassVar[str] = "over"
+    apart: ClassVar[str] = ", by "
+    takes_names: ClassVar[bool] = False
 
     def draw(self, rows: pl.DataFrame) -> Sheet:
         series = series_of(rows, self.x, self.y, self.by, MOST_PLACES, as_names=False)
-        title = self.title or f"{self.y} over {self.x}{'' if self.by is None else f', by {self.by}'}"
-        said = f"{title}: {counted(rows, 'point')}"
+        said = f"{self.named()}: {counted(rows, 'point')}"
         figure = Figure(said, HEIGHT, tuple(_lines(series, self.x)), behind(rows, self.columns()))
         return Sheet(said, (figure,), "", series.left_out)
 

@@ -9,6 +9,27 @@ function make(tag, attributes) {
   return element;
 }
 
+// The marks as a table; its lines can be picked as the marks can be clicked. Every value is set as text.
+function tableOf({ title, note, columns, rows }, pick) {
+  const [table, head, body, top] = ["table", "thead", "tbody", "tr"].map((tag) => make(tag, {}));
+  const scroll = make("div", { class: "sn-scroll", tabindex: 0, "aria-label": title });
+  const cell = (tag, text, attributes = {}) => Object.assign(make(tag, attributes), { textContent: text });
+  top.append(...columns.map((name) => cell("th", name, { scope: "col" })));
+  for (const { cells, pick: place } of rows) {
+    const row = make("tr", place ? { tabindex: 0, "data-pick": place } : {});
+    row.append(...cells.map((text) => cell("td", text)));
+    if (place) {
+      row.onclick = () => pick(place);
+      row.onkeydown = (event) => event.key === "Enter" && pick(place);
+    }
+    body.append(row);
+  }
+  head.append(top);
+  table.append(head, body);
+  scroll.append(table);
+  return [cell("p", [title, note].filter(Boolean).join(". "), { class: "sn-title" }), scroll];
+}
+
 function isDark() {
   const { dataset, classList } = document.body;
   if (dataset.jpThemeLight !== undefined) return dataset.jpThemeLight === "false";
@@ -256,12 +277,22 @@ export default () => {
       describe();
       model.on("change:caption", describe);
       el.classList.add("sn");
-      el.append(figure, caption, spoken);
+      const behind = make("details", { class: "sn-behind" });
+      const listed = make("div", { class: "sn-table" });
+      behind.append(Object.assign(make("summary", {}), { textContent: "table" }), listed);
+      behind.ontoggle = () => model.send({ type: "table", value: behind.open });
+      const list = () => {
+        const told = model.get("behind");
+        if (behind.open && told.columns) listed.replaceChildren(...tableOf(told, (value) => model.send({ type: "pick", value })));
+      };
+      model.on("change:behind", list);
+      el.append(figure, caption, behind, spoken);
       const picture = await ready;
       const removeView = await picture?.addView(figure);
       return () => {
         clearTimeout(timer);
         model.off("change:caption", describe);
+        model.off("change:behind", list);
         removeView?.();
       };
     },

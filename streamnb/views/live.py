@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,11 +44,13 @@ class Live(Widget):
     """
 
     _esm = _HERE / "live.js"
-    _css = css_variables() + (_HERE / "live.css").read_text(encoding="utf-8")
+    _css = css_variables() + "".join((_HERE / name).read_text(encoding="utf-8") for name in ("live.css", "table.css"))
 
     version = synced(traitlets.Unicode(bokeh.__version__))
     palette = synced(traitlets.Dict(PALETTE))
     caption = synced(traitlets.Unicode())
+    behind = synced(traitlets.Dict())
+    """The marks as a table, for those who read numbers; made while somebody has it open."""
 
     _by_key: ClassVar[dict[str, Live]] = {}
 
@@ -58,6 +60,7 @@ class Live(Widget):
         self._key = key
         self._pending: list[DocumentPatchedEvent] = []
         self._number = 0
+        self.hear_table: Callable[[str, Any], None] = lambda _name, _value: None
         self._unpainted: deque[tuple[int, float]] = deque(maxlen=200)
         self._last_sent = 0.0
         self._latencies: deque[float] = deque(maxlen=200)
@@ -121,6 +124,8 @@ class Live(Widget):
                     self._send_whole()
                 case "receipt":
                     self._painted(content["number"])
+                case "table" | "pick" as name:
+                    self.hear_table(name, content["value"])
                 case "gestures":
                     self._doc.apply_json_patch({"events": content["events"]}, setter=self)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from streamnb.views.chart import Frame
-from streamnb.views.plane import FRAME, Bar, PlaneLayout
+from streamnb.views.plane import FRAME, Bar, Mark, PlaneLayout
 from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING
-from streamnb.views.shapes import Figure, Shape, Sheet, area, cross, dot, line, rect, table, text
+from streamnb.views.plane_words import FATES
+from streamnb.views.shapes import Column, Figure, Grid, Row, Shape, Sheet, area, cross, dot, line, rect, table, text
 
 _LEFT, _TOP, _WIDE, _HIGH = FRAME
 _UP = 60
@@ -21,12 +22,29 @@ def plane_sheet(layout: PlaneLayout) -> Sheet:
     """Return a layout of the plane as a sheet."""
     frame = frame_of(layout)
     shapes = [*_ground(layout, frame), *_results(layout, frame), *_rows(layout, frame), *_notes(layout, frame)]
-    rows = [(mark.fate, *mark.tip.split("\n")[1:4]) for mark in layout.rows if mark.fate != UPCOMING]
-    listed = [(fate, "; ".join(words)) for fate, *words in rows[-_FATES_LISTED:]]
-    behind = table("Rows that have arrived, the newest last", ("fate", "row"), listed)
-    figure = Figure(layout.spoken, _TOP - _UP + _HIGH + 60, tuple(shapes), behind)
+    figure = Figure(layout.spoken, _TOP - _UP + _HIGH + 60, tuple(shapes), plane_table(layout))
     key = tuple((mark(fate, 12, 8), words) for fate, words in layout.key)
     return Sheet(layout.title, (figure,), layout.spoken, layout.caption, key)
+
+
+def plane_table(layout: PlaneLayout) -> Grid:
+    """Return the newest marks of a layout as a table; a line that is picked is a mark that is clicked."""
+    if layout.stems:
+        return table(
+            "Batches", ("batch", "rows"), [stem.tip.replace("rows: ", "").split("\n") for stem in layout.stems]
+        )
+    arrived = [mark for mark in layout.rows if mark.fate != UPCOMING]
+    rows = tuple(Row((FATES[mark.fate], _one_line(mark.tip)), "", _pick(mark)) for mark in arrived[-_FATES_LISTED:])
+    cut = f"The newest {_FATES_LISTED} of {len(arrived):,} marks." if len(arrived) > _FATES_LISTED else ""
+    return Grid("Rows that have arrived, the newest last", (Column("fate"), Column("row")), rows, cut)
+
+
+def _one_line(tip: str) -> str:
+    return "; ".join(tip.split("\n")[1:4])
+
+
+def _pick(mark: Mark) -> str:
+    return "" if mark.row is None else f"{mark.row[0]}.{mark.row[1]}"
 
 
 def frame_of(layout: PlaneLayout) -> Frame:

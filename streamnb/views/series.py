@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
 from streamnb.errors import PlanError
 from streamnb.views.chart import Frame, across, big, round_ticks, upward
-from streamnb.views.live_sink import FINAL
+from streamnb.views.live_sink import FINAL, LiveSink
 from streamnb.views.plane_axis import time_axis
 from streamnb.views.shapes import Grid, Shape, rect, spell_cell, table, text
 
@@ -50,15 +50,39 @@ class Series:
         return any(dot.final is not None for dot in self.dots)
 
 
-def refuse_words(verb: str, schema: pl.Schema, x: str, y: str, *, names: bool) -> None:
-    """Refuse a value that is no number, and, unless ``names`` can be told apart, a place that is none either."""
-    if not schema[y].is_numeric():
-        raise PlanError(f"{verb}: y={y!r} is {schema[y]}, and a height is a number; count it.", code="OPTION_INVALID")
-    if not names and not (schema[x].is_numeric() or schema[x].is_temporal()):
-        raise PlanError(
-            f"{verb}: x={x!r} is {schema[x]}, and a line goes along times or numbers; sn.bars takes names.",
-            code="OPTION_INVALID",
-        )
+class Chart(LiveSink):
+    """A picture of one number by the values of another column, told apart by a third."""
+
+    joins: ClassVar[str]
+    apart: ClassVar[str]
+    """The words of a title before the places across, and before what tells the rows apart."""
+    takes_names: ClassVar[bool]
+    """Whether the places across may be names."""
+
+    def __init__(self, x: str, y: str, by: str | None, title: str | None) -> None:
+        super().__init__(title)
+        self.x, self.y, self.by = x, y, by
+
+    def columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.x, self.by or self.x, self.y)))
+
+    def fits(self, schema: pl.Schema) -> None:
+        super().fits(schema)
+        if not schema[self.y].is_numeric():
+            raise PlanError(
+                f"{self.verb}: y={self.y!r} is {schema[self.y]}, and a height is a number; count it.",
+                code="OPTION_INVALID",
+            )
+        if not self.takes_names and not (schema[self.x].is_numeric() or schema[self.x].is_temporal()):
+            raise PlanError(
+                f"{self.verb}: x={self.x!r} is {schema[self.x]}, and a line goes along times or numbers; "
+                "sn.bars takes names.",
+                code="OPTION_INVALID",
+            )
+
+    def named(self) -> str:
+        """Return the title given, or what is shown by what."""
+        return self.title or f"{self.y} {self.joins} {self.x}{'' if self.by is None else self.apart + self.by}"
 
 
 def series_of(rows: pl.DataFrame, x: str, y: str, by: str | None, most: int, *, as_names: bool) -> Series:

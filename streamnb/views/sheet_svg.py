@@ -41,7 +41,7 @@ def sheet_html(sheet: Sheet) -> str:
     """Return the tables of a sheet, those behind its figures too, as HTML."""
     behind = (part.table for part in sheet.parts if isinstance(part, Figure) and part.table)
     found = (_found(part) for part in sheet.parts if isinstance(part, Remedies))
-    return "\n".join(map(_table, (*(p for p in sheet.parts if isinstance(p, Grid)), *found, *behind)))
+    return "\n".join(map(table_html, (*(p for p in sheet.parts if isinstance(p, Grid)), *found, *behind)))
 
 
 def _found(part: Remedies) -> Grid:
@@ -138,7 +138,8 @@ _PAINTERS = {
 }  # fmt: skip
 
 
-def _table(grid: Grid) -> str:
+def table_html(grid: Grid) -> str:
+    """Return a table as HTML that needs no script."""
     head = "".join(f"<th>{escape(' '.join(filter(None, (c.name, c.note))))}</th>" for c in grid.columns)
     body = "".join(f"<tr>{''.join(_cells(row.cells, grid))}</tr>" for row in grid.rows)
     caption = escape(" ".join(filter(None, (grid.title, grid.note))))
