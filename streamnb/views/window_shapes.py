@@ -22,6 +22,8 @@ MOST_TIMES = 200
 
 Interval = tuple[float, float, int]
 """Start, end and number of times inside, times in milliseconds."""
+Lane = tuple[str, str, list[Interval]]
+"""A shape's name, its lengths in words, its windows."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _slider(name: str, label: str, value: float, most: float) -> Slider:
     return Slider(name, label, step, max(most, value), step, value, _told(value))
 
 
-def _figure(shapes: Shapes, lanes: Sequence[tuple[str, str, list[Interval]]]) -> Figure:
+def _figure(shapes: Shapes, lanes: Sequence[Lane]) -> Figure:
     edges = [edge for _, _, found in lanes for start, end, _ in found for edge in (start, end)] or [0.0, 60_000.0]
     low, high = min(edges), max(edges)
     axis = time_axis(shapes.named, low - 0.02 * (high - low), high + 0.02 * (high - low), shapes.zone, int(_WIDE))
@@ -109,23 +111,9 @@ def _figure(shapes: Shapes, lanes: Sequence[tuple[str, str, list[Interval]]]) ->
     tops = [_LANE + sum(30 + 22 * max((*d, 0), default=0) + 22 for d in depth[:n]) for n in range(len(depth))]
     bottom = tops[-1] + 44 + 22 * max((*depth[-1], 0), default=0)
     frame = of_time(axis, _LEFT, 20, _WIDE, bottom - 20)
-    drawn: list[Shape] = [*across(frame, axis.ticks, axis.label), *_midnights(frame, shapes)]
-    drawn.append(text(2, _MARKS + 4, "rows", "ink", 13, bold=True))
-    for n, time in enumerate(shapes.times):
-        x = frame.x(time)
-        drawn.append(line([(x, _MARKS + 8), (x, bottom)], "faint", 1))
-        tip = f"{spell_clock(time, shapes.zone, 60_000)}: pull me"
-        drawn.append(dot(x, _MARKS, 7, "ontime", "ground", drag=str(n), tip=tip, id=f"row {n}"))
-    for (name, words, found), rows, top in zip(lanes, depth, tops, strict=True):
-        drawn += [
-            text(2, top + 4, name, "ink", 13, bold=True),
-            text(2, top + 20, words.split(" every ")[-1] if name == "sliding" else words, "muted", 11),
-        ]
-        drawn += [
-            s
-            for n, (interval, row) in enumerate(zip(found, rows, strict=True))
-            for s in _window(interval, frame, top + 22 * row, shapes, f"{name} {n}")
-        ]
+    drawn = [*across(frame, axis.ticks, axis.label), *_midnights(frame, shapes), *_rows(frame, shapes, bottom)]
+    for lane, rows, top in zip(lanes, depth, tops, strict=True):
+        drawn += _lane(lane, rows, top, frame, shapes)
     heads = ("shape", "start", "end", "rows")
     listed = [
         (name, *(spell_clock(edge, shapes.zone, 60_000) for edge in (s, e)), n)
@@ -135,6 +123,27 @@ def _figure(shapes: Shapes, lanes: Sequence[tuple[str, str, list[Interval]]]) ->
     return Figure(
         f"Windows over {len(shapes.times)} rows", int(bottom + 48), tuple(drawn), table("Windows", heads, listed[:200])
     )
+
+
+def _rows(frame: Frame, shapes: Shapes, bottom: float) -> list[Shape]:
+    drawn: list[Shape] = [text(2, _MARKS + 4, "rows", "ink", 13, bold=True)]
+    for n, time in enumerate(shapes.times):
+        x = frame.x(time)
+        tip = f"{spell_clock(time, shapes.zone, 60_000)}: pull me"
+        drawn.append(line([(x, _MARKS + 8), (x, bottom)], "faint", 1))
+        drawn.append(dot(x, _MARKS, 7, "ontime", "ground", drag=str(n), tip=tip, id=f"row {n}"))
+    return drawn
+
+
+def _lane(lane: Lane, rows: Sequence[int], top: float, frame: Frame, shapes: Shapes) -> list[Shape]:
+    name, words, found = lane
+    drawn = [
+        text(2, top + 4, name, "ink", 13, bold=True),
+        text(2, top + 20, words.split(" every ")[-1] if name == "sliding" else words, "muted", 11),
+    ]
+    for n, (interval, row) in enumerate(zip(found, rows, strict=True)):
+        drawn += _window(interval, frame, top + 22 * row, shapes, f"{name} {n}")
+    return drawn
 
 
 def _stacked(found: Sequence[Interval]) -> list[int]:
