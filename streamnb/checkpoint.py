@@ -215,6 +215,10 @@ class Checkpoint:
         if is_pruned and (kept := self.log.drop(batch_id - RETAIN, self.state.stands)) is not None:
             self.state.prune(kept)
 
+    def is_due(self, batch_id: int, changes: Sequence[Changes], tables: Sequence[StateTable]) -> bool:
+        """Tell whether ``settle`` will have something to do after a batch that changes so much."""
+        return self.is_pruned_after(batch_id) or self.state.is_due(changes, tables)
+
     def is_pruned_after(self, batch_id: int) -> bool:
         return batch_id > 0 and batch_id % RETAIN == 0
 

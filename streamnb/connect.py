@@ -116,7 +116,8 @@ class Sink(Protocol):
     It may have ``check(mode)`` and ``fits(schema)``, to refuse a mode or columns with a PlanError before anything runs,
     ``open(query, epoch)``, to hear for which query and which of its runs the batches are: what a ledger needs,
     ``attach(query)``, to get the query itself, and ``close()``, to let go of what it holds when that query is stopped.
-    A StreamnbError that it raises ends the query; after any other error the batch is given again. Long waits go through
+    With ``overlaps = True`` it is called in a thread, and ``run()`` computes the next batch meanwhile. A StreamnbError
+    that it raises ends the query; after any other error the batch is given again. Long waits go through
     ``streamnb.patience``.
 
     >>> class Printed:

@@ -27,7 +27,8 @@ class Delivery:
     """Hands every batch on by its id, so that a sink can tell one that comes again.
 
     A sink that fails is tried again ``retries`` times, after 0.1 s, 0.2 s, 0.4 s … up to 10 s. ``wait`` takes the
-    seconds and tells whether the query was stopped meanwhile. Nothing is read while a sink is slow.
+    seconds and tells whether the query was stopped meanwhile. While a sink is
+    slow nothing is read, or one batch ahead.
     """
 
     def __init__(
@@ -52,6 +53,11 @@ class Delivery:
         """Why the sink cannot be written now, since when, and how often it was tried; nothing while it can."""
         trouble = self._contact.trouble
         return [] if trouble is None else [f"{self._sink!r} cannot be written: {trouble}"]
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the sink may be given a batch in a thread, while the next one is computed."""
+        return bool(getattr(self._sink, "overlaps", False))
 
     def open(self, query: str, epoch: int) -> None:
         """Tell a sink that keeps a ledger for which query, and which of its runs, the batches are."""

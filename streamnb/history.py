@@ -52,12 +52,16 @@ class History:
         """All that can be gone back to, oldest first."""
         return self._kept[1]
 
-    def commit(self, batch_id: int, offsets: Mapping[int, Any], watermark: tuple[Any, ...]) -> None:
-        """Close a batch: from here on it has happened."""
+    def close(self, batch_id: int, offsets: Mapping[int, Any], watermark: tuple[Any, ...]) -> Point:
+        """Close a batch: what the tables change from here on is the next one's."""
         changes = tuple(table.commit() for table in self._tables)
         size = sum(int(c.upserted.estimated_size() + c.removed.estimated_size()) for c in changes)
+        return Point(batch_id, offsets, watermark, changes, self.last.written + size)
+
+    def add(self, point: Point) -> None:
+        """Hear that a batch has happened."""
         _, points = self._kept
-        points.append(Point(batch_id, offsets, watermark, changes, self.last.written + size))
+        points.append(point)
         if self.last.written - points[0].written > self._budget:
             self._fold()
 

@@ -129,13 +129,13 @@ class Inputs:
         """Stand behind a batch that has happened; its sources hear of it by ``release``."""
         self.offsets = dict(offsets)
 
-    def release(self) -> None:
+    def release(self, offsets: Mapping[int, Offset]) -> None:
         """Tell the sources up to where batches have happened for good."""
         for n, source in enumerate(self.sources):
-            if self.commits and self.offsets[n] != self._released[n]:
+            if self.commits and offsets[n] != self._released[n]:
                 with asking(self.ended):
-                    source.commit(self.offsets[n])
-                self._released[n] = self.offsets[n]
+                    source.commit(offsets[n])
+                self._released[n] = offsets[n]
 
     def rewind(self, offsets: Mapping[int, Offset]) -> None:
         self.offsets, self._released = dict(offsets), dict(offsets)

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from streamnb.batch_log import Intent, Recovered
+from streamnb.batch_log import Intent, Note, Recovered
 from streamnb.checkpoint import Checkpoint
 from streamnb.compatible import Shape
 from streamnb.dead_letters import together
@@ -19,7 +19,7 @@ from streamnb.errors import CheckpointError
 from streamnb.inputs import Inputs, Planned
 from streamnb.logics import Logic, Waiting
 from streamnb.rules import Version
-from streamnb.state import StateTable
+from streamnb.state import Changes, StateTable
 from streamnb.time import Watermark
 
 
@@ -29,6 +29,17 @@ class Past:
 
     planned: Planned
     watermark: int
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A batch as it goes into the log before its rows are read."""
+
+    batch_id: int
+    planned: Planned
+    intent: Intent
+    notes: Mapping[int, Note]
+    versions: Sequence[Version]
 
 
 class Journal:
@@ -116,17 +127,21 @@ class Journal:
 
     # -- one batch
 
-    def begin(self, batch_id: int, planned: Planned, time: int, versions: Sequence[Version] = ()) -> None:
-        """Log what a batch is going to do, and the versions of rules that it goes by."""
-        self._begun, self._ran_with = (batch_id, replace(planned, time=time)), self._watermark.current
+    def intends(self, batch_id: int, planned: Planned, time: int, versions: Sequence[Version]) -> Begun:
+        """Return what a batch is going to do, and the versions of rules that it goes by; nothing is written yet."""
+        offsets = [planned.offsets[n] for n in range(len(self._inputs.sources))]
+        current, policy, given = self._watermark.current, self._watermark.policy, planned.given or {}
+        intent = Intent(offsets, time, planned.replayed, current, planned.has_data, policy, given)
+        notes = {} if self.checkpoint is None else self._inputs.notes(planned.offsets)
+        return Begun(batch_id, replace(planned, time=time), intent, notes, versions)
+
+    def begin(self, begun: Begun) -> None:
+        """Log what a batch is going to do."""
+        self._begun, self._ran_with = (begun.batch_id, begun.planned), begun.intent.watermark
         if self.checkpoint is not None:
-            offsets = [planned.offsets[n] for n in range(len(self._inputs.sources))]
-            current, policy = self._watermark.current, self._watermark.policy
-            for version in versions:
+            for version in begun.versions:
                 self.checkpoint.remember(version.name, version.number, version.rows)
-            given = planned.given or {}
-            intent = Intent(offsets, time, planned.replayed, current, planned.has_data, policy, given)
-            self.checkpoint.begin(batch_id, intent, self._inputs.notes(planned.offsets))
+            self.checkpoint.begin(begun.batch_id, begun.intent, begun.notes)
 
     def retract(self, batch_id: int) -> None:
         """Take back a batch whose rows could not be read; what cannot be read may be mended."""
@@ -135,11 +150,10 @@ class Journal:
         if self.checkpoint is not None:
             self.checkpoint.retract(batch_id)
 
-    def keep(self, batch_id: int, dead: pl.DataFrame) -> None:
+    def keep(self, batch_id: int, changes: Sequence[Changes], dead: pl.DataFrame) -> None:
         """Log what a batch changed and what it set aside."""
         if self.checkpoint is not None:
-            self.checkpoint.keep(batch_id, [table.pending() for table in self._tables], dead)
-            self._inputs.release()
+            self.checkpoint.keep(batch_id, changes, dead)
         else:
             self._dead[batch_id] = dead
 
@@ -151,19 +165,28 @@ class Journal:
             self._past[batch_id], self.inherited = Past(self._begun[1], self._ran_with), False
         self.taken_back.pop(batch_id, None)
 
+    def release(self, before: Mapping[int, Any], after: Mapping[int, Any]) -> None:
+        """Tell the sources up to where they are never asked again, once a batch has happened.
+
+        That is what was read ``before`` it: its own commit is on the disk with the next one.
+        """
+        self._inputs.release(after if self.checkpoint is None else before)
+
+    def is_due(self, batch_id: int, changes: Sequence[Changes]) -> bool:
+        """Tell whether there will be something to tidy up after a batch, which is done from the tables as they are."""
+        return self.checkpoint is not None and self.checkpoint.is_due(batch_id, changes, self._tables)
+
     def settle(self, batch_id: int) -> None:
         """Tidy up after a batch that has happened in memory too."""
         if self.checkpoint is not None:
             summaries = self._inputs.summaries() if self.checkpoint.is_pruned_after(batch_id) else {}
             self.checkpoint.settle(batch_id, self._tables, summaries)
-        else:
-            self._inputs.release()
 
     def rest(self) -> None:
         """Wait for the disk: no batch follows at once."""
         if self.checkpoint is not None:
             self.checkpoint.sync()
-            self._inputs.release()
+            self._inputs.release(self._inputs.offsets)
 
     def dead_letters(self, last: int) -> pl.DataFrame:
         """Return the records set aside up to a batch."""

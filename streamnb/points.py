@@ -9,7 +9,7 @@ MORE_FILES = ("log", "dead_letters", "snapshot", "logic", "switch", "rules")  # 
 STEPS = ("opened", "written", "synced", "renamed", "done")
 POINTS = (
     "batch.begin",  # nothing of the batch is written
-    "batch.read",  # the intent is written, the rows are read
+    "batch.read",  # the rows are read; the intent is written, unless the batch before is still on its way
     "batch.computed",  # the state has changed in memory only
     "sink.begin",  # intent and state are on disk, the sink has not heard
     "sink.rows",  # the rows are in the sink's transaction, its ledger is not

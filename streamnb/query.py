@@ -19,17 +19,17 @@ from streamnb.dead_letters import Aside, letters, too_far_ahead
 from streamnb.delivery import AnySink, Delivery
 from streamnb.errors import DataError, PlanError, QueryError
 from streamnb.evolving.evolution import Evolution
-from streamnb.evolving.forking import Forking, Start
+from streamnb.evolving.forking import Start
 from streamnb.evolving.givens import Givens
 from streamnb.evolving.sources import sources_of
+from streamnb.flying import Computed, Flying
 from streamnb.graph import Graph
 from streamnb.history import History, Point
 from streamnb.inputs import Inputs, Planned, own_sources
-from streamnb.journal import Journal
+from streamnb.journal import Begun, Journal
 from streamnb.optimize import optimize
 from streamnb.outline import outline
 from streamnb.params import giving
-from streamnb.patience import asking
 from streamnb.plan import Batch, Node, Opening
 from streamnb.player import Player
 from streamnb.playing import TRIGGERS, interval
@@ -40,7 +40,7 @@ from streamnb.retention import Retention
 from streamnb.time import Clock, Duration, SystemClock, Watermark, duration
 
 
-class Query(Forking):
+class Query(Flying):
     """One running copy of a frame, made by ``frame.query()`` or ``frame.start()``.
 
     All that happens happens in batches, one at a time, whoever asks for them. After a batch that failed or was
@@ -150,8 +150,12 @@ class Query(Forking):
         'done'
         """
         targets, now = self._inputs.latest(), self._clock.now()
-        while self._run_towards(targets, now) is not None:
-            self._changed()
+        try:
+            while self._run_towards(targets, now):
+                self._changed()
+        finally:
+            with self._lock:
+                self._land(cancel=self._broken)
         with self._lock:
             self._journal.rest()
         self._changed()
@@ -159,12 +163,14 @@ class Query(Forking):
             self.stop()
         return self
 
-    def _run_towards(self, targets: Mapping[int, Any], now: int) -> Progress | None:
+    def _run_towards(self, targets: Mapping[int, Any], now: int) -> bool:
         with self._lock:
-            self._ready()
-            if self._trigger == "once":
-                return self._run(None if self._trace else self._again() or self._next())
-            return self._run(self._again() or self._next(targets, now))
+            self._ready() if self._flight is None or self._broken else self._alive()
+            planned = None if self._trigger == "once" and self._trace else self._again() or self._next(targets, now)
+            if self._flight is not None and (planned is None or not planned.has_data):
+                self._land()
+                planned = self._again() or self._next(targets, now)
+            return self._run(planned, flies=self._trigger != "once") is not None
 
     def _next(self, targets: Mapping[int, Any] | None = None, now: int | None = None) -> Planned | None:
         """Return the next batch, None if there is none: that of the query which a fork follows, or one of its own."""
@@ -186,6 +192,7 @@ class Query(Forking):
         self._inputs.ended.set()
         self._stopped = True
         self._player.close()
+        self._give_up_flight()
         self._journal.close()
         self._delivery.close()
         self._changed()
@@ -244,6 +251,7 @@ class Query(Forking):
         self._alive()
         self._exception = None
         self._player.go_on()
+        self._land(cancel=self._broken)
         if self._rewinding is not None:
             self._go_back(self._rewinding)
         self._finish_change()
@@ -268,26 +276,41 @@ class Query(Forking):
             return None
         return Planned(self._inputs.offsets, self._replayed, has_data=False, replayed=self._replayed is not None)
 
-    def _run(self, planned: Planned | None) -> Progress | None:
+    def _run(self, planned: Planned | None, *, flies: bool = False) -> Progress | None:
         self._done = planned is None
         if planned is None:
             return None
         try:
-            return self._batch(planned)
+            return self._batch(planned, flies=flies)
         except Exception as error:
             self._exception = None if self._stopped else error
             raise
 
-    def _batch(self, planned: Planned) -> Progress:
+    def _batch(self, planned: Planned, *, flies: bool) -> Progress:
         self._broken = True  # until it is whole again: an interrupt may come between any two lines
-        batch_id = self._history.last.batch_id + 1
+        computed = self._computed(planned, is_logged=not (flies and self._delivery.overlaps))
+        self._land()
+        batch = self._closed(computed)
+        if flies and self._can_fly(batch):
+            self._launch(batch)
+            self._broken = False
+            return computed.progress
+        progress = self._happened(batch, self._hand_over(batch))
+        self._broken = False
+        self._journal.settle(progress.batch_id)
+        return progress
+
+    def _computed(self, planned: Planned, *, is_logged: bool) -> Computed:
+        """Read the rows of a batch and compute what comes of them; before it, log what it is going to do."""
+        batch_id = self._next_id
         batch = Batch(pl.DataFrame(), id=batch_id, time=self._clock.now() if planned.time is None else planned.time)
         planned = self._givens.settled(planned)
         given = self._givens.values(planned.given)
         started = time.perf_counter()
         reached("batch.begin")
+        begun = self._journal.intends(batch_id, planned, batch.time, self._givens.versions(planned.given))
         aside: list[Aside] = []
-        rows = self._read(planned, batch, aside)
+        rows = self._read(begun, aside, is_logged=is_logged)
         read = time.perf_counter()
         reached("batch.read")
         with giving(given):
@@ -295,41 +318,30 @@ class Query(Forking):
         computed = time.perf_counter()
         reached("batch.computed")
         dead = letters(batch_id, [*aside, *too_far_ahead(self._graph, batch_id)])
-        self._journal.keep(batch_id, dead)
-        reached("sink.begin")
-        with asking(self._inputs.ended):
-            self._delivery.write(batch_id, out.rows)
-        reached("sink.end")
-        seconds = {"get_batch": read - started, "add_batch": computed - read, "sink": time.perf_counter() - computed}
         progress = progress_of(
             batch,
             rows,
             self._graph,
             name=self.name,
             sources=self._inputs.progress(rows, planned.offsets),
-            seconds=seconds,
-            sink={"num_output_rows": len(out.rows), "num_retries": self._delivery.retried},
+            seconds={"get_batch": read - started, "add_batch": computed - read},
+            num_output_rows=len(out.rows),
             num_dead_letters=len(dead),
         )
-        self._replayed = planned.time if planned.replayed else None
         trace = trace_of(batch, self._graph, rows, out.rows, dead, has_data=planned.has_data, given=given)
-        self._commit(planned, batch, trace, progress)
-        return progress
+        return Computed(begun, out.rows, dead, trace, progress, is_logged)
 
-    def _read(self, planned: Planned, batch: Batch, aside: list[Aside]) -> Mapping[int, pl.DataFrame]:
-        """Log what the batch is going to do, and read its rows."""
+    def _read(self, begun: Begun, aside: list[Aside], *, is_logged: bool) -> Mapping[int, pl.DataFrame]:
         first_time = self._again() is None
-        self._journal.begin(batch.id, planned, batch.time, self._givens.versions(planned.given))
+        if is_logged:
+            self._journal.begin(begun)
         try:
-            return self._inputs.read(planned.offsets, aside if self._keeps_bad else None)
+            return self._inputs.read(begun.planned.offsets, aside if self._keeps_bad else None)
         except DataError:
             if first_time:
-                self._journal.retract(batch.id)
+                self._land()
+                self._journal.retract(begun.batch_id)
             raise
-
-    def _again(self) -> Planned | None:
-        """Return the plan of a batch that was begun and not finished: the same rows again."""
-        return self._journal.again(self._history.last.batch_id + 1)
 
     def _take_over(self, path: str | os.PathLike[str]) -> Checkpoint:
         """Open a checkpoint; an older query of this process that holds it is stopped."""
@@ -351,18 +363,6 @@ class Query(Forking):
         True
         """
         return self._journal.path
-
-    def _commit(self, planned: Planned, batch: Batch, trace: Trace, progress: Progress) -> None:
-        self._watermark.advance()
-        self._journal.commit(batch.id, self._watermark.current)
-        reached("batch.end")
-        self._trace.append(trace)
-        self._progress.append(progress)
-        self._inputs.commit(planned.offsets)
-        self._history.commit(batch.id, dict(planned.offsets), self._graph.snapshot())
-        self._broken = False
-        self._retention.added()
-        self._journal.settle(batch.id)
 
     def _restore(self, batch_id: int) -> None:
         self._broken = True  # until it is whole again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -28,26 +29,40 @@ def progress_of(
     name: str,
     sources: Sequence[SourceProgress],
     seconds: Mapping[str, float],
-    sink: Mapping[str, Any],
+    num_output_rows: int,
     num_dead_letters: int,
 ) -> Progress:
-    """Return the numbers of a batch. A source read in two branches counts its rows twice, as in Spark."""
-    count = sum(len(rows[id(source)]) for source, _ in graph.leaves)
-    total = sum(seconds.values())
-    rate = count / total if total else 0.0
+    """Return the numbers of a batch before it is ``delivered``.
+
+    A source read in two branches counts its rows twice, as in Spark.
+    """
     return Progress(
         name=name,
         batch_id=batch.id,
         timestamp=pd.Timestamp(moment(batch.time)),
-        num_input_rows=count,
-        input_rows_per_second=rate,
-        processed_rows_per_second=rate,
-        duration_ms={**{k: v * 1e3 for k, v in seconds.items()}, "trigger_execution": total * 1e3},
+        num_input_rows=sum(len(rows[id(source)]) for source, _ in graph.leaves),
+        input_rows_per_second=0.0,
+        processed_rows_per_second=0.0,
+        duration_ms={name: spent * 1e3 for name, spent in seconds.items()},
         event_time=_event_time(graph),
         state_operators=[_operator(s.out.trace, graph) for s in graph.downstream_first if s.out and s.out.trace],
         sources=sources,
-        sink=sink,
+        sink={"num_output_rows": num_output_rows},
         num_dead_letters=num_dead_letters,
+    )
+
+
+def delivered(progress: Progress, seconds: float, num_retries: int) -> Progress:
+    """Return the numbers of a batch that the sink has, ``seconds`` after it was computed."""
+    spent = {**progress.duration_ms, "sink": seconds * 1e3}
+    total = sum(spent.values())
+    rate = progress.num_input_rows / total * 1e3 if total else 0.0
+    return replace(
+        progress,
+        input_rows_per_second=rate,
+        processed_rows_per_second=rate,
+        duration_ms={**spent, "trigger_execution": total},
+        sink={**progress.sink, "num_retries": num_retries},
     )
 
 

@@ -49,9 +49,7 @@ class StateFiles:
             pairs = [(change.upserted, change.removed) for change in new.values()]
             frames = [frame if len(frame) else None for pair in pairs for frame in pair]
             self._log.change(batch_id, packed({"after": after}, frames, "uncompressed"))
-        for number, change in new.items():
-            size, count = self._since.get(number, (0, 0))
-            self._since[number] = size + _bytes_of(change), count + 1
+        self._since |= {number: self._with(number, change) for number, change in new.items()}
         return [batch_id if n in new else head for n, head in enumerate(heads)]
 
     # -- reading
@@ -127,7 +125,9 @@ class StateFiles:
         short or finds no room does no harm: the changes are there. ``owner`` lives as long as the thread.
         """
         due = [
-            n for n, table in enumerate(tables) if self._is_long(n, table) or (whole and self._since.get(n, (0, 0))[1])
+            n
+            for n, table in enumerate(tables)
+            if _is_long(self._since.get(n, (0, 0)), table) or (whole and self._since.get(n, (0, 0))[1])
         ]
         if not due or (self._writer is not None and self._writer.is_alive()):
             return
@@ -137,9 +137,13 @@ class StateFiles:
         self._writer = threading.Thread(target=self._write, args=(jobs, owner), name="streamnb snapshot", daemon=True)
         self._writer.start()
 
-    def _is_long(self, number: int, table: StateTable) -> bool:
+    def is_due(self, changes: Sequence[Changes], tables: Sequence[StateTable]) -> bool:
+        """Tell whether some table's changes will have grown long with these."""
+        return any(_is_long(self._with(n, change), tables[n]) for n, change in enumerate(changes))
+
+    def _with(self, number: int, change: Changes) -> tuple[int, int]:
         size, count = self._since.get(number, (0, 0))
-        return size > max(SNAPSHOT_BYTES, table.nbytes) or count >= SNAPSHOT_DELTAS
+        return size + _bytes_of(change), count + 1
 
     def _write(self, jobs: Sequence[Job], owner: object) -> None:
         try:
@@ -185,6 +189,11 @@ class StateFiles:
         """Return (table, batch) of every snapshot, oldest first."""
         paths = [path for path in (self._store.path / "state").glob(f"*/*.{_SNAPSHOT}") if path.stem.isdigit()]
         return sorted((int(path.parent.name), int(path.stem)) for path in paths)
+
+
+def _is_long(since: tuple[int, int], table: StateTable) -> bool:
+    size, count = since
+    return size > max(SNAPSHOT_BYTES, table.nbytes) or count >= SNAPSHOT_DELTAS
 
 
 def _name(number: int, head: int) -> str:

@@ -236,6 +236,10 @@ def test_old_logs_and_state_are_pruned(source, tmp_path):
     query = windowed(source).query("update", checkpoint=tmp_path, no_data_batches=False)
     for second in range(250):
         source.add([{"at": f"2026-01-01 00:{second // 60:02d}:{second % 60:02d}", "key": "a", "value": 1}])
+        if second == 99:
+            checkpoint = query.run()._checkpoint
+            assert checkpoint is not None
+            checkpoint.state.wait()  # or the snapshot of batch 100 finds the thread at work
     query.run()
     assert {path.name for path in (tmp_path / "log").iterdir()} == {"1", "2"}
     assert len(list((tmp_path / "state" / "0").iterdir())) <= 3

@@ -49,6 +49,8 @@ class SQLite(Transactional):
     'done'
     """
 
+    overlaps = True
+
     def __init__(
         self,
         path: str | os.PathLike[str],

@@ -57,8 +57,8 @@ def intent_ignored() -> Hook:
     """Forget which batch was begun, and plan anew."""
     opened = Checkpoint.open
 
-    def forgetful(self: Checkpoint, *args: Any) -> Recovered | None:
-        found = opened(self, *args)
+    def forgetful(self: Checkpoint, *args: Any, **options: Any) -> Recovered | None:
+        found = opened(self, *args, **options)
         return None if found is None or found.done < 0 else replace(found, again=None)
 
     setattr(Checkpoint, "open", forgetful)  # noqa: B010  a patch
