@@ -16,6 +16,7 @@ from streamnb.connect import Source
 from streamnb.errors import CheckpointError, CheckpointMismatchError
 from streamnb.expressions import native, plain_column, spelled
 from streamnb.judging import judge
+from streamnb.lineage import lineage, made_of
 from streamnb.ops.select import Select, WithColumns
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.plan import Node
@@ -32,9 +33,10 @@ _FREE = {"inputs", "output_schema", "origin", "wait"}
 class Shape:
     """What of a query must stay: its sources by kind, every operator with state, every table of state.
 
-    An operator is its verb, how it is told, and its settings: keys, window, aggregates, conditions. Functions of the
-    user's own are not among them. A table says ``of`` which operator it is. ``logic`` is every verb as it is told,
-    ``times`` the columns that are event time: both are recorded, and told of when they change.
+    An operator is its verb, how it is told, its settings (keys, window, aggregates, conditions), and what the columns
+    that it goes by are computed ``of``. Functions of the user's own are not among them. A table says ``of`` which
+    operator it is. ``logic`` is every verb as it is told, ``times`` what is event time: both are recorded, and told of
+    when they change.
     """
 
     sources: Sequence[str]
@@ -42,21 +44,25 @@ class Shape:
     tables: Sequence[Mapping[str, Any]]
     logic: Sequence[str] = ()
     times: Sequence[str] = ()
+    mode: str = ""
 
 
-def shape(plan: Node, sources: Iterable[Source], steps: Iterable[tuple[str, Iterable[StateTable]]]) -> Shape:
+def shape(
+    plan: Node, sources: Iterable[Source], steps: Iterable[tuple[str, Iterable[StateTable]]], mode: str = ""
+) -> Shape:
     """Return the shape of a plan as it was written; ``steps`` are the verbs of those with state, with their tables."""
     nodes = list(plan.walk())
     tables = [(number, verb, table) for number, (verb, tables) in enumerate(steps) for table in tables]
     return Shape(
         [type(source).__name__ for source in sources],
-        [{"verb": n.verb, "told": n.describe(), "settings": _settings(n)} for n in nodes if n.keeps],
+        [{"verb": n.verb, "told": n.describe(), "settings": _settings(n), "of": lineage(n)} for n in nodes if n.keeps],
         [
             {"operator": verb, "keys": table.keys, "columns": {n: str(d) for n, d in table.schema.items()}, "of": of}
             for of, verb, table in tables
         ],
         [_ADDRESS.sub("", _told(node)) for node in nodes if node.inputs],
-        [node.event_time for node in nodes if isinstance(node, WithWatermark)],
+        [made_of(node, node.event_time) for node in nodes if isinstance(node, WithWatermark)],
+        mode,
     )
 
 
@@ -162,7 +168,13 @@ def _tables(theirs: Mapping[str, Any], mine: Shape) -> str | None:
     return None
 
 
+def _modes(theirs: Mapping[str, Any], mine: Shape) -> str | None:
+    was = theirs.get("mode", mine.mode)
+    return None if was == mine.mode else f"it was {was} and is {mine.mode}"
+
+
 _COMPARED: dict[str, Callable[[Mapping[str, Any], Shape], str | None]] = {
     "operators": _operators,
     "state tables": _tables,
+    "output modes": _modes,
 }

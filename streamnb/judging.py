@@ -85,15 +85,26 @@ class _Pair:
         self.was, self.now = old["operators"][was], new["operators"][now]
         self.tables = tables_of(old, was), tables_of(new, now)
         self.times = old.get("times", new["times"]), new["times"]
+        self.modes = old.get("mode", new["mode"]), new["mode"]
 
     @property
     def verdict(self) -> Verdict:
         if list(self.times[0]) != list(self.times[1]):
             told = [", ".join(map(repr, times)) or "none" for times in self.times]
             return self.say("rebuilt", f"the event time, which says when state ends, was {told[0]} and is {told[1]}")
+        if self.modes[0] != self.modes[1] and self.now["verb"] == "group_by":
+            return self.say("rebuilt", "it held groups for the output mode {}, and {} needs others".format(*self.modes))
+        if (other := self._made_otherwise()) is not None:
+            return self.say("rebuilt", "{} was {} and is {}".format(*other))
         if self.was["settings"] != self.now["settings"]:
             return _RULES.get(self.now["verb"], _other)(self)
         return self.typed("kept", "its keys and settings are the same")
+
+    def _made_otherwise(self) -> tuple[str, str, str] | None:
+        """Return a column that decides what is held, if it is computed otherwise: its name, of what, of what now."""
+        before, after = self.was.get("of", {}), self.now.get("of", {})
+        changed = (name for name in after if before.get(name, after[name]) != after[name])
+        return next(((name, before[name], after[name]) for name in changed), None)
 
     def typed(self, fate: Fate, why: str, columns: Mapping[str, str] | None = None) -> Verdict:
         """Return a verdict if the tables fit it; columns that changed their type do not."""

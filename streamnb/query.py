@@ -101,7 +101,7 @@ class Query(Flying):
         self._player = Player(self.name, self._tick)
         folder = None if checkpoint is None else self._take_over(checkpoint)
         self._journal = Journal(folder, self._tables, self._inputs, self._watermark)
-        self._shape = shape(plan, self._inputs.sources, self._graph.kept)
+        self._shape = shape(plan, self._inputs.sources, self._graph.kept, output_mode)
         self._evolved: Evolution | None = None
         done = self._open(evolve) if start is None else self._begin_at(start)
         self._givens = Givens(plan)

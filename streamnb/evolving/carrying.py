@@ -86,7 +86,7 @@ def run_again(graph: Graph, inputs: Inputs, route: Route) -> int:
     They run with the watermarks that they had: what was late stays late, and what was given out is not given out again.
     Fewer rows than a batch had are a QueryError, and so is input that cannot be read.
     """
-    read, late = 0, graph.watermark.snapshot()[0]
+    read, late = 0, 0 if route.after < 0 else graph.watermark.snapshot()[0]
     for number, past in route.batches(inputs):
         rows = _read(inputs, number, past.planned, route.counts)
         _marked(graph, late, past.watermark)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -84,8 +83,10 @@ class Evolution(Card):
                 f"what was given out up to batch {self.after} stays, and what ended by then is not given out again",
                 "functions of your own are called again for the rows that are replayed",
             ]
-        kept = any(verdict.fate in {"kept", "converted"} for verdict in self.verdicts)
-        return ["groups that are open hold what the old logic let through"] if kept and self.changes else []
+        fates = {verdict.fate for verdict in self.verdicts}
+        is_other = self.changes or "dropped" in fates
+        told = ["what is remembered is what the old logic let through"]
+        return told if fates & {"kept", "converted"} and is_other else []
 
     @property
     def fates(self) -> pd.DataFrame:
@@ -126,10 +127,8 @@ def _changes(old: Told, new: Told) -> tuple[tuple[str, str], ...]:
     """Return what changed among the verbs that remember nothing."""
     if "logic" not in old:
         return ()
-    stateful = [{operator["told"] for operator in shape["operators"]} for shape in (old, new)]
-    before, after = (_without(shape["logic"], told) for shape, told in zip((old, new), stateful, strict=True))
-    return tuple(altered(before, after))
-
-
-def _without(logic: Sequence[str], told: set[str]) -> list[str]:
-    return [verb for verb in logic if verb not in told]
+    pairs = altered(old["logic"], new["logic"])
+    moved = sorted({was for was, _ in pairs} & {now for _, now in pairs} - {""})
+    left = {*moved, *(operator["told"] for shape in (old, new) for operator in shape["operators"])}
+    others = (("" if was in left else was, "" if now in left else now) for was, now in pairs)
+    return (*(pair for pair in others if any(pair)), *((verb, f"{verb}, in another place") for verb in moved))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from streamnb.connect import Reader, Source
 from streamnb.errors import PlanError
 from streamnb.ops.read import Read
 from streamnb.plan import Node
+from streamnb.schema import polars_schema
 
 
 def sources_of(plan: Node) -> list[Source]:
@@ -31,7 +32,19 @@ def same_sources(written: Node, originals: Sequence[Source], own: Sequence[Sourc
             "the same order.",
             code="EVOLVE_SOURCES",
         )
+    for new, old in zip(given, own, strict=True):
+        before, after = (dict(polars_schema("evolve", source.schema)) for source in (old, new))
+        if before != after:
+            raise PlanError(
+                f"evolve: {old!r} has the columns {_columns(before)} here and {_columns(after)} in the new query; "
+                "stop this one and go on with query(checkpoint=…, evolve=True), or give it the same columns.",
+                code="EVOLVE_SOURCES",
+            )
     return read_by(written, given, own)
+
+
+def _columns(schema: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {dtype}" for name, dtype in schema.items())
 
 
 def _alike(new: Source, old: Source) -> bool:

@@ -122,7 +122,7 @@ class Evolving(Playing):
         From batch 32 on the new logic decides; nothing is read again.
           ✓ group_by window dep 1 hour → n=count(): kept (its keys and settings are the same)
           · added: filter n > 5 (remembers nothing)
-          · groups that are open hold what the old logic let through
+          · what is remembered is what the old logic let through
         """
         with self._lock:
             self._ready()
@@ -144,7 +144,8 @@ class Evolving(Playing):
         self._checked(plan)
         optimized, watermark = optimize(plan), self._watermark.like()
         graph = Graph(optimized, Opening(self._mode, watermark))
-        return Change(plan, optimized, graph, watermark, shape(plan, self._inputs.sources, graph.kept), {}, how, sink)
+        told = shape(plan, self._inputs.sources, graph.kept, self._mode)
+        return Change(plan, optimized, graph, watermark, told, {}, how, sink)
 
     @abstractmethod
     def _checked(self, plan: Node) -> None: ...

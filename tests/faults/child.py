@@ -6,7 +6,9 @@ not survive a fork. It forks a child for every line of JSON that it is given and
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import json
 import os
 import select
@@ -69,7 +71,8 @@ def live(run: Run) -> None:
 
 def _child(run: Run) -> None:
     try:
-        live(run)
+        with contextlib.redirect_stdout(io.StringIO()):  # what a query says is no answer
+            live(run)
     except BaseException as error:  # noqa: BLE001  told to the parent
         Path(run.folder, "error").write_text(f"{type(error).__name__}: {error}")
         os._exit(REFUSED)

@@ -1,4 +1,4 @@
-"""Killed around a change of logic, rules or params: each batch is wholly by the old or the new, none lost or doubled."""
+"""Killed around a change of logic, rules or params: each batch wholly by the old or new, nothing lost or doubled."""
 
 from __future__ import annotations
 
