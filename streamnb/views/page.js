@@ -1,7 +1,8 @@
 // A recorded query: step, play, tabs and delay, over sheets that were laid out when the page was saved.
 
 const INTERVALS = { "½×": 2000, "1×": 1000, "2×": 500, "5×": 200 };
-const data = JSON.parse(document.getElementById("sn-data").textContent);
+const packed = Uint8Array.from(atob(document.getElementById("sn-data").textContent), (letter) => letter.charCodeAt(0));
+const data = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
 const { pool } = data;
 
 // A list is told by what it shares with the one before: its beginning, what is new, its end.
@@ -27,12 +28,28 @@ function sheetOf({ sheet, lists }) {
   return fill(sheet);
 }
 
-const runs = data.runs.map((run) => ({ ...run, views: Object.fromEntries(Object.entries(run.views).map(([name, frames]) => [name, unpacked(frames)])) }));
-const state = { run: data.start, view: Object.keys(runs[0].views)[0], at: Infinity, timer: undefined };
+const mapped = (object, how) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, how(value)]));
+const runs = data.runs.map((run) => ({
+  ...run,
+  views: mapped(run.views, unpacked),
+  choices: mapped(run.choices, (controls) => mapped(controls, (values) => mapped(values, unpacked))),
+}));
+const state = { run: data.start, view: Object.keys(runs[0].views)[0], at: Infinity, timer: undefined, chosen: {} };
 
 const find = (id) => document.getElementById(id);
-const view = new SheetView(find("sn-sheet"));
-const frames = () => runs[state.run].views[state.view];
+const offered = new Set(runs.flatMap(({ choices }) => Object.values(choices).flatMap(Object.keys)));
+const view = new SheetView(find("sn-sheet"), choose, offered);
+
+function choose(name, value) {
+  state.chosen[state.view] = [name, value];
+  show();
+}
+
+function frames() {
+  const { views, choices } = runs[state.run];
+  const [name, value] = state.chosen[state.view] ?? [];
+  return choices[state.view]?.[name]?.[value] ?? views[state.view];
+}
 
 function show() {
   const { batches, label } = runs[state.run];

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from streamnb.plan import Node
 from streamnb.progress import Playable, Trace
 from streamnb.rewrites import Applied
 from streamnb.views.chart import big
+from streamnb.views.labels import Page, along
 from streamnb.views.ladder import Rung, rungs
 from streamnb.views.plan_nodes import Box, Counter, Difference, boxes, compared, counters, differences
 from streamnb.views.shapes import Choice, Column, Figure, Grid, Part, Row, Shape, Sheet, dot, line, rect, table, text
-from streamnb.views.view import View
+from streamnb.views.view import Choices, View
 
 _HIGH, _GAP, _TOP = 58, 30, 34
-_LETTER = 6.6
+_LETTER = 7.0
 
 
 def plan_sheet(
@@ -66,15 +67,12 @@ def figure(
     """Draw one tree where both plans are the same, else two, with lines between what was moved."""
     deepest = max(box.row for box in (*written, *runs)) + 1
     height = _TOP + deepest * (_HIGH + _GAP)
-    shapes: list[Shape] = []
-    right = (0.0, 760.0)
-    if found:
-        left, right = (0.0, 350.0), (400.0, 360.0)
-        shapes += [text(2, 16, heads[0], "ink", 13, bold=True), *_tree(written, left, {}, {})]
+    left, right = ((0.0, 350.0), (400.0, 360.0)) if found else ((0.0, 0.0), (0.0, 760.0))
     marks = {difference.number: n for n, difference in enumerate(found, 1)}
-    shapes += [text(right[0] + 2, 16, heads[1], "ink", 13, bold=True), *_tree(runs, right, work, marks)]
+    shapes = list(_moves(written, runs, found, left, right))
     if found:
-        shapes += _moves(written, runs, found, left, right)
+        shapes += [text(2, 16, heads[0], "ink", 13, bold=True), *_tree(written, left, {}, {})]
+    shapes += [text(right[0] + 2, 16, heads[1], "ink", 13, bold=True), *_tree(runs, right, work, marks)]
     rows = [_told(box, work.get(box.number)) for box in runs]
     columns = ("number", "operator", "rows in", "rows out", "late", "keys", "ms")
     return Figure(_said(runs, heads[1]), height, tuple(shapes), table("Operators, all batches so far", columns, rows))
@@ -95,11 +93,18 @@ def _tree(
     found: Sequence[Box], span: tuple[float, float], work: Mapping[int, Counter], marks: Mapping[int, int]
 ) -> list[Shape]:
     places = {box.number: _place(box, found, span) for box in found}
+    edges = [(number, box.number) for box in found for number in box.inputs]
+    lines = {edge: _line(places[edge[0]], places[edge[1]]) for edge in edges}
     shapes: list[Shape] = []
-    for box in found:
-        for number in box.inputs:
-            role = "second" if {number, box.number} & marks.keys() else "muted"
-            shapes += _edge(places[number], places[box.number], found[number - 1], work.get(number), role)
+    for (above, below), points in lines.items():
+        did = work.get(above)
+        wide = 1.2 if did is None else 1.2 + 1.6 * math.log10(1 + did.rows_out)
+        shapes.append(line(points, "second" if {above, below} & marks.keys() else "muted", round(wide, 1)))
+    taken = [(x, y, x + wide, y + _HIGH) for x, y, wide in places.values()]
+    taken += [box for points in lines.values() for box in along(points)]
+    page = Page(span[0], 0, span[0] + span[1] + 8, 1e4, taken)
+    for (above, _), points in lines.items():
+        shapes += _counted(page, points, found[above - 1], work.get(above))
     for box in found:
         drawn = _box(box, places[box.number], work.get(box.number), marks.get(box.number))
         name = f"{span[0]:.0f} {box.verb} {box.words} {sum(_same(box, b) for b in found[: box.number])}"
@@ -119,16 +124,23 @@ def _place(box: Box, found: Sequence[Box], span: tuple[float, float]) -> tuple[f
     return middle - width / 2, _TOP + box.row * (_HIGH + _GAP), width
 
 
-def _edge(
-    above: tuple[float, float, float], below: tuple[float, float, float], box: Box, did: Counter | None, role: str
-) -> list[Shape]:
-    x0, y0 = above[0] + above[2] / 2, above[1] + _HIGH
-    x1, y1 = below[0] + below[2] / 2, below[1]
-    width = 1.2 if did is None else 1.2 + 1.6 * math.log10(1 + did.rows_out)
+def _line(above: tuple[float, float, float], below: tuple[float, float, float]) -> list[tuple[float, float]]:
+    return [(above[0] + above[2] / 2, above[1] + _HIGH), (below[0] + below[2] / 2, below[1])]
+
+
+def _counted(page: Page, points: Sequence[tuple[float, float]], box: Box, did: Counter | None) -> list[Shape]:
+    """Write what goes along an edge beside its upper or its lower end, in full or in short, where there is room."""
     columns = f"{box.columns} column{'' if box.columns == 1 else 's'}"
-    words = columns if did is None else f"{big(did.rows_out)} row{'' if did.rows_out == 1 else 's'} × {columns}"
-    x, y = x0 + (x1 - x0) * _GAP / 2 / (y1 - y0) + 8, y0 + _GAP / 2 + 4  # a longer edge runs behind boxes
-    return [line([(x0, y0), (x1, y1)], role, round(width, 1)), text(x, y, words, "muted", 11.5, halo=True)]
+    rows = "" if did is None else f"{big(did.rows_out)} row{'' if did.rows_out == 1 else 's'} × "
+    short = columns if did is None else f"{big(did.rows_out)} × {box.columns}"
+    (x0, y0), (x1, y1) = points
+    ends = [(x0 + (x1 - x0) * high / (y1 - y0), y0 + high) for high in (_GAP / 2, y1 - y0 - _GAP / 2)]
+    for words in (f"{rows}{columns}", short):
+        for end in ends:
+            found = page.put(end, 8, words, "muted", 11.5, halo=True, tip=f"{rows}{columns}")
+            if found:
+                return found
+    return []
 
 
 def _box(box: Box, place: tuple[float, float, float], did: Counter | None, mark: int | None) -> list[Shape]:
@@ -208,6 +220,18 @@ class Ladder:
         if name in {"rung", "pick"} and 0 <= int(value) <= len(self.rungs):
             self.on = int(value)
 
+    def each(self, lay_out: Callable[[], list[Sheet]]) -> Choices:
+        """Return what is laid out on every rung but the one stood on, for a page where nobody answers."""
+        stood, found = self.on, dict[str, list[Sheet]]()
+        for number in range(len(self.rungs) + 1):
+            if number == stood:
+                continue
+            self.on = number
+            sheets = lay_out()
+            found[str(self.on)] = sheets[:1] if all(sheet == sheets[0] for sheet in sheets) else sheets
+        self.on = stood
+        return {"rung": found} if self.rungs else {}
+
     def parts(self) -> list[Part]:
         """Return the choice of a rung; none where there is no rule to step through."""
         if not self.rungs:
@@ -256,6 +280,10 @@ class Plan(View):
         """Stand on a rung of the planner's rules."""
         self.ladder.hear(name, value)
 
+    def choices(self, places: Sequence[int]) -> Choices:
+        """Return the sheets of every rung."""
+        return self.ladder.each(lambda: [self.sheet(at) for at in places])
+
     def _work(self, traces: Sequence[Trace], at: int) -> dict[int, Counter]:
         known = self._known
         same = sum(1 for (serial, _), now in zip(known, traces, strict=False) if serial == now.serial)
@@ -279,3 +307,7 @@ class WrittenPlan:
     def hear(self, name: str, value: Any) -> None:
         """Stand on a rung of the planner's rules."""
         self.ladder.hear(name, value)
+
+    def choices(self) -> Choices:
+        """Return the sheets of every rung."""
+        return self.ladder.each(lambda: [self.sheet()])

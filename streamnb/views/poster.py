@@ -8,6 +8,7 @@ from streamnb.views.shapes import Sheet, Words
 from streamnb.views.sheet import Paper
 from streamnb.views.sheet_svg import sheet_html, sheet_svg
 from streamnb.views.still import Still, put
+from streamnb.views.view import Choices
 from streamnb.views.widget import stack
 
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ class Stepped(Protocol):
 
     def frames(self) -> Iterator[tuple[str, Sheet]]:
         """Return sheets in order, each with a name."""
+
+
+@runtime_checkable
+class Chosen(Protocol):
+    """A subject whose controls can be answered beforehand."""
+
+    def choices(self) -> Choices:
+        """Return sheets by control and value."""
 
 
 class Poster:

@@ -19,14 +19,14 @@ from streamnb.views.page import Run, page
 from streamnb.views.plane import MOST_WHILE_PLAYING, plane_of
 from streamnb.views.plane_shapes import plane_sheet
 from streamnb.views.plane_svg import svg
-from streamnb.views.poster import Stepped, Subject
+from streamnb.views.poster import Chosen, Stepped, Subject
 from streamnb.views.sheet_svg import sheet_svg
 from streamnb.views.shown import subject_of
 
 if TYPE_CHECKING:
     from streamnb.plan import Node
     from streamnb.progress import Playable
-    from streamnb.views.shapes import Sheet
+    from streamnb.views.view import View
 
 MOST_BATCHES = 200
 """Batches kept in a page: the newest."""
@@ -54,7 +54,8 @@ def _still(subject: Subject) -> str:
     names, sheets = zip(*frames, strict=True)
     times = [float(n) for n in range(len(names))]
     last = sheets[-1]
-    return page(last.title, [Run("", names, times, {"": sheets})], 0, sheet_svg(last), _note(1, 1))
+    choices = subject.choices() if isinstance(subject, Chosen) else {}
+    return page(last.title, [Run("", names, times, {"": sheets}, {"": choices})], 0, sheet_svg(last), _note(1, 1))
 
 
 def _recorded(query: Playable, names: Sequence[str], delays: Sequence[Duration]) -> str:
@@ -79,17 +80,19 @@ def _run(label: str, query: Playable, names: Sequence[str]) -> Run:
     last = len(query.trace) - 1
     places = range(max(0, last + 1 - MOST_BATCHES), last + 1) if last >= 0 else range(-1, 0)
     traces = [query.trace[at] for at in places if at >= 0]
-    views = {name: list(_sheets(query, name, places)) for name in names}
-    return Run(label, [t.batch_id for t in traces], [instant(t.time) / MILLISECOND for t in traces], views)
+    times = [instant(t.time) / MILLISECOND for t in traces]
+    made = {name: _view(query, name) for name in names if name != PLANE}
+    views = {name: [view.sheet(at) for at in places] for name, view in made.items()}
+    if PLANE in names:
+        views = {PLANE: [plane_sheet(plane_of(query, at, MOST_WHILE_PLAYING)) for at in places], **views}
+    choices = {name: view.choices(places) for name, view in made.items()}
+    return Run(label, [t.batch_id for t in traces], times, views, choices)
 
 
-def _sheets(query: Playable, name: str, places: range) -> Iterator[Sheet]:
-    if name == PLANE:
-        yield from (plane_sheet(plane_of(query, at, MOST_WHILE_PLAYING)) for at in places)
-        return
+def _view(query: Playable, name: str) -> View:
     view = next(kind for kind in every_view() if kind.name == name)(query)
     view.live = False
-    yield from (view.sheet(at) for at in places)
+    return view
 
 
 def _delay_of(query: Playable) -> int:

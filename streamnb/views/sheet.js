@@ -327,10 +327,11 @@ function keyOf(entries) {
   });
 }
 
-// Shows sheets in an element; ``send(name, value)`` tells what the reader did, and may be missing.
+// Shows sheets in an element; ``send(name, value)`` tells what the reader did, or only of the controls ``answered``.
 export class SheetView {
-  constructor(el, send) {
+  constructor(el, send, answered) {
     this.send = send;
+    this.answered = answered;
     this.parts = [];
     this.root = make("section", "sn-sheet");
     this.title = make("h3", "sn-finding");
@@ -361,11 +362,12 @@ export class SheetView {
     const text = JSON.stringify(part);
     const name = `${part.kind} ${part.name ?? ""}`;
     if (this.parts[i]?.name !== name) {
-      const view = new (PARTS[part.kind] ?? ControlPart)(this.send, part);
+      const control = !(part.kind in PARTS);
+      const view = control ? new ControlPart(this.send, part) : new PARTS[part.kind](this.answered ? undefined : this.send);
       const old = this.parts[i]?.view.root;
       if (old) old.replaceWith(view.root);
       else this.body.append(view.root);
-      if (!this.send && view instanceof ControlPart) view.root.style.display = "none"; // nobody would answer
+      if (control && this.answered?.has(part.name) === false) view.root.style.display = "none"; // nobody would answer
       this.parts[i] = { name, view };
     }
     if (this.parts[i].text !== text) this.parts[i].view.show(part, moves);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from streamnb.views.cursor import cursor_of
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from streamnb.progress import Playable
     from streamnb.views.shapes import Sheet
     from streamnb.views.widget import Widget
+
+Choices = Mapping[str, Mapping[str, "Sequence[Sheet]"]]
+"""By the name of a control and the value chosen: sheets, one a batch, or one for all batches."""
 
 
 class View(ABC):
@@ -36,6 +40,10 @@ class View(ABC):
     @abstractmethod
     def sheet(self, at: int) -> Sheet:
         """Lay out the state after the batch at position ``at`` of the trace; -1 is before the first."""
+
+    def choices(self, places: Sequence[int]) -> Choices:
+        """Return what a reader may choose where nobody answers: by control and value, the sheets after batches."""
+        return {}
 
     def hear(self, name: str, value: Any) -> None:  # noqa: B027  most views have nothing to choose
         """Take what the reader did: a ``pick``, a ``sort``, the name of a control."""

@@ -419,3 +419,20 @@ def test_however_many_changes_there_are_ten_frames_a_second_at_most(drawing):
         assert drawing.drawn.wait(5)
         times.append(time.monotonic())
     assert times[-1] - times[0] >= 0.29
+
+
+def test_the_table_behind_the_marks_is_made_while_it_is_open(dashboard: Dashboard):
+    panel = dashboard.panels["plane"]
+    assert isinstance(panel, PlanePanel)
+    drawn(dashboard)
+    assert panel.live.behind == {}
+    panel.live.hear({"type": "table", "value": True}, [])
+    drawn(dashboard)
+    (first, *more) = panel.live.behind["rows"]
+    assert (first["pick"], len(more)) == ("0.0", 2)
+    panel.live.hear({"type": "pick", "value": "1.0"}, [])
+    assert cursor_of(dashboard.query).picked == (1, 0)
+    panel.live.hear({"type": "table", "value": False}, [])
+    dashboard.obey("first")
+    drawn(dashboard)
+    assert len(panel.live.behind["rows"]) == 3

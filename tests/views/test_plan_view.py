@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import combinations, pairwise
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import streamnb as sn
 from streamnb.optimize import optimize
 from streamnb.views.joins import Joins
+from streamnb.views.labels import box_of, meet
 from streamnb.views.ladder import rungs, told
 from streamnb.views.modes import CHANGED, FINAL, FIRST, SAME, Modes, columns_of
 from streamnb.views.plan import Plan, WrittenPlan
@@ -46,6 +48,41 @@ def add(source: sn.MemorySource, *told: str) -> None:
 
 
 # Plan
+
+
+def test_words_of_a_plan_lie_over_no_box_and_no_other_words(query_of_two: sn.Query):
+    view = Plan(query_of_two)
+    figure = next(part for part in view.sheet(len(query_of_two.trace) - 1).parts if isinstance(part, Figure))
+    words = [box_of(s) for s in figure.shapes if s["kind"] == "text" and s["size"] == 11.5]
+    boxes = [(s["x"], s["y"], s["x"] + s["w"], s["y"] + s["h"]) for s in figure.shapes if s["kind"] == "rect"]
+    assert len(words) > 8
+    assert not any(meet(word, box) for word in words for box in boxes)
+    assert not any(meet(one, other) for one, other in combinations(words, 2))
+    assert all(right <= 768 for _, _, right, _ in words)
+
+
+def test_a_page_has_the_sheets_of_every_rung_but_the_one_shown(query_of_two: sn.Query):
+    view = Plan(query_of_two)
+    (told,) = view.choices(range(len(query_of_two.trace))).values()
+    assert list(told) == [str(n) for n in range(1, len(view.ladder.rungs) + 1)]
+    assert {len(sheets) for sheets in told.values()} == {1, len(query_of_two.trace)}
+    assert [sheets[0].title[:6] for sheets in told.values()] == [f"Rule {n}" for n in told]
+    assert view.ladder.on == 0
+
+
+@pytest.fixture
+def query_of_two() -> Iterator[sn.Query]:
+    """A join whose filter goes below it, with two batches."""
+    sources = [sn.MemorySource({"at": "datetime", "ad": "string"}) for _ in range(2)]
+    left, right = (sn.stream(source).with_watermark("at", "2 minutes") for source in sources)
+    seen = sn.between("seen", after="0s", before="5 minutes", of="at")
+    clicks = left.join(right.rename({"at": "seen"}), on="ad", within=seen).filter(sn.col("ad") != "x")
+    query = clicks.query()
+    for minute in (1, 2):
+        sn.add({source: [{"at": f"2024-01-01 09:0{minute}", "ad": "a"}] for source in sources})
+        query.step()
+    yield query
+    query.stop()
 
 
 def test_a_chain_of_operators_stands_below_one_another():

@@ -24,6 +24,7 @@ from streamnb.views.plane import Note, PlaneLayout, lay_out, plane
 from streamnb.views.plane_axis import count_axis, spell_clock, time_axis
 from streamnb.views.plane_figure import Plane
 from streamnb.views.plane_rows import Story
+from streamnb.views.plane_shapes import plane_table
 from streamnb.views.plane_svg import svg
 from streamnb.views.theme import PALETTE, roles
 
@@ -434,6 +435,26 @@ def test_nothing_has_run():
 
 def test_a_layout_is_plain_json():
     assert json.loads(json.dumps(story().to_json()))["rows"][0]["fate"] == "counted"
+
+
+def test_behind_the_marks_stands_a_table_whose_lines_can_be_picked():
+    grid = plane_table(story())
+    assert [row.cells[0] for row in grid.rows].count("dropped") == 1
+    assert len(grid.rows) == 6
+    assert {row.pick for row in grid.rows} == {f"{mark.row[0]}.{mark.row[1]}" for mark in story().rows if mark.row}
+    assert "fay" in next(row.cells[1] for row in grid.rows if row.cells[0] == "dropped")
+
+
+def test_before_anything_is_known_the_plane_names_no_time():
+    layout = plane([], HOURLY, rows(), -1)
+    assert (layout.x.ticks, layout.y.ticks, layout.key, layout.strips, layout.diagonal) == ((), (), (), (), ())
+    assert layout.x.label == "event time: at"
+
+
+def test_of_an_old_batch_the_late_rows_that_are_only_a_number_are_counted():
+    gone = replace(STORY[2], steps=tuple(replace(s, late=None, late_let_go=1) for s in STORY[2].steps))
+    layout = plane([*STORY[:2], summarised(gone, 2)], HOURLY, TO_COME, 2)
+    assert "1 dropped" in layout.spoken
 
 
 # Other queries
