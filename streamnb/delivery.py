@@ -52,7 +52,7 @@ class Delivery:
     def troubles(self) -> list[str]:
         """Why the sink cannot be written now, since when, and how often it was tried; nothing while it can."""
         trouble = self._contact.trouble
-        return [] if trouble is None else [f"{self._sink!r} cannot be written: {trouble}"]
+        return [] if trouble is None else [f"{_named(self._sink)} cannot be written: {trouble}"]
 
     @property
     def overlaps(self) -> bool:
@@ -103,8 +103,8 @@ class Delivery:
         except Exception as error:
             tries = f" {self.retried + 1} times" if self.retried else ""
             raise QueryError(
-                f"sink: {type(self._sink).__name__} failed{tries} on batch {batch_id}, {len(rows)} rows: "
-                f"{type(error).__name__} {str(error).rstrip('.')}."
+                f"sink: {_named(self._sink)} failed{tries} on batch {batch_id}, {len(rows)} rows: "
+                f"{type(error).__name__} {str(error).rstrip('.')}; mend it, then step again."
             ) from error
 
     def _is_written(self, sink: Sink | PolarsSink, batch_id: int, rows: pl.DataFrame) -> bool:
@@ -126,6 +126,11 @@ class Delivery:
             sink.write_polars(batch_id, rows, self._mode)
         else:
             sink.write(batch_id, rows.to_pandas(), self._mode)
+
+
+def _named(sink: object) -> str:
+    """Return a sink as it shows itself, or the name of its class."""
+    return type(sink).__name__ if type(sink).__repr__ is object.__repr__ else repr(sink)
 
 
 def _as_sink(sink: AnySink | None) -> Sink | PolarsSink | None:

@@ -25,7 +25,7 @@ from streamnb.schema import polars_schema
 from streamnb.sources.records import as_code, guess
 from streamnb.time import SECOND, Duration, duration, spell
 
-_MOST = 10_000
+_MOST, _WIDEST = 10_000, 30
 _STEPS = [
     duration(text, "peek")
     for text in ("0s", "1s", "5s", "10s", "30s", "1m", "5m", "10m", "30m", "1h", "3h", "6h", "12h", "1d", "7d", "30d")
@@ -225,14 +225,30 @@ class Peek:
         parts = [f"{self.seen} rows seen", self.rows.to_string(max_colwidth=40), self.code]
         if self._late is not None:
             parts.append(f"{self._by()}\n{self.lateness.to_string(index=False, formatters={'kept': '{:.1%}'.format})}")
+            parts.append(f"{self._came()}\n{self._bars().to_string(index=False, header=False)}")
         return "\n\n".join([*parts, *self.notes])
 
     def _by(self) -> str:
         return f"rows kept by the delay of with_watermark({self.event_time!r}, …)"
 
+    def _came(self) -> str:
+        if self.arrival is None:
+            return f"rows by how far they came behind the newest {self.event_time!r}"
+        return f"rows by the time from {self.event_time!r} to {self.arrival!r}"
+
+    def _bars(self) -> pd.DataFrame:
+        """Return the histogram as words and bars."""
+        found = self.histogram
+        bands = [_band(low, high) for low, high in zip(found["above"], found["up_to"], strict=True)]
+        bars = ["█" * max(1, round(_WIDEST * rows / found["rows"].max())) for rows in found["rows"]]
+        return pd.DataFrame({"band": bands, "rows": found["rows"], "bar": [f"{bar:{_WIDEST}}" for bar in bars]})
+
     def _repr_html_(self) -> str:
         shares = self.lateness.to_html(index=False, formatters={"kept": "{:.1%}".format}, escape=True, border=0)
         late = f"<p>{html.escape(self._by())}</p>{shares}" if self._late is not None else ""
+        if self._late is not None:
+            bars = self._bars().to_html(index=False, header=False, escape=True, border=0)
+            late += f"<p>{html.escape(self._came())}</p>{bars}"
         rows = self.rows.to_html(escape=True, border=0, max_rows=20)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
         return f"<p>{self.seen} rows seen</p>{rows}<pre>{html.escape(self.code)}</pre>{late}{notes}"
@@ -241,6 +257,12 @@ class Peek:
 def _between(values: pl.Series, low: int | None, high: int | None) -> pl.Series:
     above = pl.repeat(True, len(values), eager=True) if low is None else values > low
     return above if high is None else above & (values <= high)
+
+
+def _band(low: str, high: str) -> str:
+    if not low:
+        return f"up to {high}"
+    return f"more than {low}" if not high else f"{low} to {high}"
 
 
 def _spelled(step: int | None) -> str:

@@ -56,6 +56,18 @@ def test_the_histogram_counts_rows_by_the_time_from_event_to_arrival():
     ]
 
 
+def test_the_histogram_is_shown_in_bars_of_which_the_longest_is_the_most():
+    found = look(clicks(*(59.5 + n for n in range(6)), 46, 47, 48, 25))
+    shown = [line.split() for line in repr(found).splitlines() if "█" in line]
+    assert [(" ".join(words[:-2]), int(words[-2]), len(words[-1])) for words in shown] == [
+        ("0 seconds to 1 second", 6, 30),
+        ("10 seconds to 30 seconds", 3, 15),
+        ("30 seconds to 1 minute", 1, 5),
+    ]
+    assert "█" * 30 in found._repr_html_()
+    assert "rows by the time from 'at' to 'seen'" in repr(found)
+
+
 def test_a_clock_that_is_ahead_is_noted():
     found = look(clicks(59, 64, 70))
     assert found.notes == ["2 rows happened after they arrived, by up to 8 seconds: a producer's clock is ahead."]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from streamnb.contact import Contact
@@ -59,6 +60,13 @@ class Answers:
                 raise (AwayError if away else DataError)(said) from None
         self.contact.made()
         return found
+
+
+def unknown(verb: str, server: str, kind: str, name: str, known: Sequence[str]) -> DataError:
+    """Return the error for a name that a server does not know."""
+    near = difflib.get_close_matches(name, known, n=1)
+    way_out = f"did you mean {near[0]!r}?" if near else f"make it first; the {kind}s there are {sorted(known)[:10]}."
+    return DataError(f"{verb}: {server} has no {kind} {name!r}; {way_out}")
 
 
 class AwayError(DataError):

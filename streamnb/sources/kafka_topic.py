@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 from streamnb.contact import Contact
 from streamnb.errors import DataError, PlanError, StreamnbError
 from streamnb.patience import GLANCE, library, masked, patiently, still_asked
+from streamnb.sources.answers import unknown
 from streamnb.sources.kafka_place import Begin, Edges, begin_of
 
 Found = TypeVar("Found")
@@ -139,9 +139,7 @@ class Topic:
             for name in consumer.list_topics(timeout=self._patience).topics
             if name[:2] != "__" and name != self.name
         ]
-        near = difflib.get_close_matches(self.name, known, n=1)
-        way_out = f"did you mean {near[0]!r}?" if near else f"the topics there are {sorted(known)[:10]}."
-        return DataError(f"from_kafka: {self.servers} has no topic {self.name!r}; {way_out}")
+        return unknown("from_kafka", self.servers, "topic", self.name, known)
 
     def begin(self, edges: Edges) -> dict[int, int]:
         """Return where a query without offsets begins: asked once, the same from then on."""

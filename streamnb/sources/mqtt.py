@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from streamnb.connect import Source
+from streamnb.errors import PlanError
 from streamnb.patience import GLANCE, library
 from streamnb.schema import Schema
 from streamnb.sources.records import format_of
@@ -51,6 +52,9 @@ def from_mqtt(
     >>> sn.from_mqtt("sensors/#", "localhost", schema={"n": "int64"})
       1  read from_mqtt(sensors/# at localhost:1883)
     """
+    levels = topic.split("/")
+    if not topic or any("#" in name and (name, n) != ("#", len(levels)) for n, name in enumerate(levels, 1)):
+        raise PlanError(f"from_mqtt: topic={topic!r} is none; a # stands alone, at the end.", code="OPTION_INVALID")
     paho = library("from_mqtt", "paho.mqtt.client", "paho-mqtt", "mqtt")
     seconds = duration(timeout, "from_mqtt") / SECOND
 

@@ -13,7 +13,7 @@ from streamnb.contact import Reached
 from streamnb.errors import DataError, PlanError
 from streamnb.patience import library, secrets_of, shown
 from streamnb.schema import Schema
-from streamnb.sources.answers import Answers
+from streamnb.sources.answers import Answers, unknown
 from streamnb.sources.records import Format, guess, objects, rows_of, simple_format
 from streamnb.time import SECOND, Duration, duration
 
@@ -171,7 +171,11 @@ class Log:
         return self.answers.must(lambda: self._run(lambda js: self._fetch(js, first, last)))
 
     async def _state(self, js: Any) -> tuple[int, int]:
-        state = (await js.stream_info(self.name)).state
+        try:
+            state = (await js.stream_info(self.name)).state
+        except self._js.errors.NotFoundError:
+            known = [one.config.name for one in await js.streams_info()]
+            raise unknown("from_nats", self.address, "stream", self.name, known) from None
         return max(1, state.first_seq), state.last_seq
 
     async def _fetch(self, js: Any, first: int, last: int) -> list[Any]:

@@ -21,7 +21,7 @@ from streamnb.errors import PlanError, column_not_found
 from streamnb.patience import library
 from streamnb.schema import Schema, polars_schema
 from streamnb.sources.answers import Answers
-from streamnb.sources.records import fitted, rows_of
+from streamnb.sources.records import decoded, fitted, rows_of
 from streamnb.time import SECOND, Duration, duration
 
 
@@ -138,6 +138,8 @@ class _Columns:
 
 def _value(value: Any, dtype: pl.DataType) -> Any:
     """Return a value as the column has it: what has no type of its own here becomes text."""
+    if dtype == pl.String() and isinstance(value, bytes):
+        return decoded(value)
     if dtype == pl.String() and not isinstance(value, str | None):
         return json.dumps(value) if isinstance(value, dict | list) else str(value)
     return bool(value) if dtype == pl.Boolean() and isinstance(value, int) else value
@@ -181,7 +183,9 @@ class _SQLite:
 
     def _open(self) -> closing[sqlite3.Connection]:
         address = f"{Path(self.label).resolve().as_uri()}?mode=ro"  # a wrong name makes no new file
-        return closing(sqlite3.connect(address, uri=True, timeout=self._seconds))
+        link = sqlite3.connect(address, uri=True, timeout=self._seconds)
+        link.text_factory = _text_if_it_is
+        return closing(link)
 
     def columns(self, table: str) -> dict[str, pl.DataType]:
         with self._open() as link:
@@ -192,6 +196,14 @@ class _SQLite:
     def select(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._open() as link:
             return link.execute(statement, values).fetchall()
+
+
+def _text_if_it_is(raw: bytes) -> str | bytes:
+    """Return text; bytes that are none stay bytes, so that only their row is set aside."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
 
 
 def _is_busy(error: BaseException) -> bool:

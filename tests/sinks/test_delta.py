@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import polars as pl
 import pytest
@@ -105,6 +107,28 @@ def test_keys_of_a_store_are_not_shown():
     with pytest.raises(OSError, match=r"^s3://bucket/t: [^\n]*$") as caught:
         sink.write_polars(0, pl.DataFrame({"n": [1]}), "append")
     assert "s3cret" not in f"{sink!r} {vars(sink)!r}" + "".join(traceback.format_exception(caught.value))
+
+
+def test_keys_that_a_store_refuses_are_one_line_and_not_shown():
+    class Refuses(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.send_response(403)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_PUT = do_HEAD = do_POST = answer  # noqa: N815  their names
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as store:
+        threading.Thread(target=store.serve_forever, daemon=True).start()
+        options = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{store.server_port}", "AWS_ALLOW_HTTP": "true"}
+        options |= {"AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_ACCESS_KEY_ID": "me-1234", "AWS_REGION": "x"}
+        sink = sn.sinks.Delta("s3://bucket/t", storage_options=options)
+        with pytest.raises(OSError, match=r"^s3://bucket/t: [^\n]*403 Forbidden[^\n]*$") as caught:
+            sink.write_polars(0, pl.DataFrame({"n": [1]}), "append")
+        store.shutdown()
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch):

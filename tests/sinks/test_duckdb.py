@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 import streamnb as sn
 from streamnb.errors import LibraryMissingError
 from tests.sinks.odd import odd
+from tests.sources.waiting import eventually, seconds_to_stop
 
 
 def ask(path, sql):
@@ -63,6 +65,25 @@ def test_a_table_that_lacks_the_key_is_named(tmp_path):
     ask(tmp_path / "db", "CREATE TABLE t (n BIGINT)")
     with pytest.raises(sn.QueryError, match=r"table 't' has no columns \['k'\]; add them"):
         write(tmp_path / "db", pl.DataFrame({"k": ["a"], "n": [1]}), "update", key="k")
+
+
+def test_a_file_that_another_process_holds_is_one_line_and_a_stop_does_not_wait_for_it(tmp_path):
+    hold = f"import duckdb; db = duckdb.connect({str(tmp_path / 'db')!r}); print('held', flush=True); input()"
+    source = sn.MemorySource({"k": "string"})
+    source.add([{"k": "a"}])
+    frame, pipe = sn.stream(source), subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        query = frame.query(sink=sn.sinks.DuckDB(tmp_path / "db", "t"), sink_retries=0)
+        with pytest.raises(sn.QueryError, match=r"^sink: DuckDB\([^\n]*lock[^\n]*$"):
+            query.step()
+        waits = frame.query(sink=sn.sinks.DuckDB(tmp_path / "db", "t"), sink_retries=99).play()
+        eventually(lambda: waits.troubles)
+        assert seconds_to_stop(waits) < 1
+        other.communicate("go\n")
+    query.run()
+    assert ask(tmp_path / "db", "SELECT k FROM t") == [("a",)]
 
 
 def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch):

@@ -64,7 +64,7 @@ def test_a_failure_names_the_sink_the_batch_and_the_rows(source: sn.MemorySource
 
     query = sn.stream(source).query(sink=fail_once)
     with pytest.raises(
-        QueryError, match=r"sink: ForeachBatch failed on batch 0, 1 rows: OSError the disk is full"
+        QueryError, match=r"sink: ForeachBatch\(.*fail_once\) failed on batch 0, 1 rows: OSError the disk is full"
     ) as error:
         query.step()
     assert isinstance(error.value.__cause__, OSError)

@@ -147,6 +147,14 @@ def test_a_wrong_setting_is_one_line_and_a_password_is_not_shown():
     assert "s3cret" not in f"{sink!r} {vars(sink)!r}" + "".join(traceback.format_exception(caught.value))
 
 
+def test_servers_that_refuse_the_password_are_one_line_without_it(topic):
+    config = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "u"}
+    sink = sn.sinks.Kafka("t", topic.bootstrap, timeout="1 second", config={**config, "sasl.password": "s3cret"})
+    with pytest.raises((TimeoutError, ConnectionError), match=r"^127\.0\.0\.1:\d+[^\n]*$") as caught:
+        sink.write_polars(0, rows(1), "append")
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_stop_does_not_wait_for_the_servers(topic):
     topic.slow(60_000, 1)
     topic.slow(60_000, 2)

@@ -101,6 +101,19 @@ def test_a_wrong_password_is_one_line_and_is_not_shown(postgres_server):
     assert "wr0ng" not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_database_or_a_schema_that_is_not_there_is_one_line(place, postgres_server):
+    rows = pl.DataFrame({"n": [1]})
+    with pytest.raises(sn.QueryError, match=r'^Postgres: [^\n]* refuses: [^\n]*"nope" does not exist; mend the dsn\.$'):
+        write(postgres_server.dsn.replace("dbname=postgres", "dbname=nope"), rows)
+    with pytest.raises(sn.QueryError, match=r"^Postgres: schema \"nope\" does not exist[^\n]*; mend the table"):
+        sn.sinks.Postgres(place, "nope.t").write_polars(0, rows, "append")
+
+
+def test_a_text_with_a_zero_in_it_is_one_line(place):
+    with pytest.raises(sn.QueryError, match=r"^Postgres: invalid byte sequence [^\n]*; mend the table 't'\.$"):
+        write(place, pl.DataFrame({"k": ["a\0b"]}))
+
+
 def test_a_server_that_is_absent_is_one_line():
     sink = sn.sinks.Postgres(f"host=127.0.0.1 port={free_port()} user=u password=s3cret", "t")
     with pytest.raises(ConnectionError, match=r"^127\.0\.0\.1:\d+/: .*refused[^\n]*$") as caught:

@@ -115,7 +115,7 @@ def test_a_locked_file_is_one_line_and_the_batch_comes_again(tmp_path):
     query = sn.stream(source).query(sink=sn.sinks.SQLite(tmp_path / "db", "t", timeout="1 ms"), sink_retries=0)
     with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(sn.QueryError, match=r"sink: SQLite failed on batch 0, 1 rows: .*locked"):
+        with pytest.raises(sn.QueryError, match=r"sink: SQLite\(.*\) failed on batch 0, 1 rows: .*locked"):
             query.step()
     query.run()
     assert ask(tmp_path / "db") == [("a",)]

@@ -181,6 +181,23 @@ def test_what_is_interrupted_within_a_batch_is_done_again(kind, place, point, in
     assert seen(kind, place) == [("a", 1), ("b", 2)]
 
 
+def test_a_row_of_ten_megabytes(kind, place):
+    big = "ü" * 5_000_000
+    kind.make(place).write_polars(0, rows((big, 1)), "append")
+    assert seen(kind, place) == [(big, 1)]
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if not kind.server], indirect=True)
+def test_a_place_that_cannot_be_is_one_line_and_names_it(kind, source, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    place = str(tmp_path / "file" / "place")
+    source.add([{"key": "a", "value": 1}])
+    query = sn.stream(source).query(sink=kind.make(place), sink_retries=0)
+    with pytest.raises(sn.QueryError, match=r"^sink: [^\n]*; mend it, then step again\.$") as caught:
+        query.step()
+    assert place in str(caught.value)
+
+
 @updating
 def test_a_key_that_comes_twice_in_a_batch_counts_once_the_newest(kind, place):
     sink = kind.make(place, key="key")

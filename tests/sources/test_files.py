@@ -454,3 +454,9 @@ def test_no_files_in_a_batch(folder: Folder, count: int) -> None:
 def test_a_path_is_as_good_as_text(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"n": 1}\n')
     assert sn.from_files(tmp_path / "*.jsonl").collect()["n"].tolist() == [1]
+
+
+def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"k": "' + "x" * 10_000_000 + '"}\n{"k": "y"}\n')
+    query = sn.from_files(tmp_path / "*.jsonl", {"k": "string"}, max_bytes_per_batch=1_000_000).query().run()
+    assert [rows["k"].str.len().tolist() for rows in query.emitted] == [[10_000_000], [1]]

@@ -129,3 +129,10 @@ def test_columns_are_guessed():
     frame = sn.from_generator([{"n": 1, "at": "2026-01-01 00:00:07", "ok": True}])
     assert [str(dtype)[:8] for dtype in frame.schema.dtypes()] == ["Int64", "Datetime", "Boolean"]
     assert source_of(frame).received is None
+
+
+def test_ten_megabytes_and_half_a_character():
+    query = sn.from_generator(iter([{"k": "\ud800"}, {"k": "x" * 10_000_000}]), {"k": "string"}).query()
+    step_until(query, 1)
+    assert query.result["k"].str.len().tolist() == [10_000_000]
+    assert "surrogates not allowed" in query.dead_letters["reason"][0]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import streamnb as sn
-from streamnb.errors import DataError, LibraryMissingError
+from streamnb.errors import DataError, LibraryMissingError, PlanError
 from tests.servers.mosquitto import PASSWORD, USER, Mosquitto
 from tests.servers.process import free_port
 from tests.sources.waiting import eventually, seconds_to_stop, source_of, source_threads, status, step_until
@@ -98,6 +98,12 @@ def test_a_wrong_password_is_one_line_without_it(broker):
 def test_an_absent_broker_is_one_line():
     with pytest.raises(DataError, match=r"from_mqtt: cannot reach house at 127.0.0.1:.*refused"):
         sn.from_mqtt("house", "127.0.0.1", free_port(), SCHEMA).query().step()
+
+
+@pytest.mark.parametrize("topic", ["", "house/#/t", "house#"])
+def test_a_topic_that_is_none_is_refused(topic):
+    with pytest.raises(PlanError, match="a # stands alone, at the end"):
+        sn.from_mqtt(topic, "127.0.0.1", schema=SCHEMA)
 
 
 def test_a_query_stops_within_a_second_and_its_thread_ends(broker):

@@ -132,8 +132,11 @@ def test_ten_megabytes(stream):
 
 
 def test_an_unknown_stream_is_one_line(stream):
-    with pytest.raises(DataError, match=r"from_nats: 'no-such' at nats://127\.0\.0\.1:\d+: .*stream not found"):
+    said = r"^from_nats: nats://127\.0\.0\.1:\d+ has no stream "
+    with pytest.raises(DataError, match=said + rf"'no-such'; make it first; the streams there are \[.*{stream.name}"):
         sn.from_nats("no-such", stream.server.url, SCHEMA).query().step()
+    with pytest.raises(DataError, match=said + f"'{stream.name[1:]}'; did you mean '{stream.name}'\\?"):
+        sn.from_nats(stream.name[1:], stream.server.url, SCHEMA).query().step()
 
 
 def test_an_absent_server_and_a_wrong_password_are_one_line_without_it(stream):

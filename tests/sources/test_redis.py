@@ -125,6 +125,12 @@ def test_a_text_that_does_not_fit_is_named_by_its_entry(stream):
     assert query.dead_letters["reason"][0] == "byte 0 of 1 is not UTF-8"
 
 
+def test_a_name_of_another_kind_is_one_line(stream):
+    stream.redis.hset(stream.name, "v", "1")
+    with pytest.raises(DataError, match=r"^from_redis: .*WRONGTYPE.*; mend the query's source\.$"):
+        stream.read().query().step()
+
+
 def test_ten_megabytes(stream):
     stream.redis.xadd(stream.name, {"v": 1, "k": "x" * 10_000_000})
     assert stream.read(timeout="10 seconds").collect()["k"].str.len().tolist() == [10_000_000]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import sys
 import uuid
@@ -171,6 +173,33 @@ def test_an_absent_server_and_a_wrong_password_are_one_line_without_it(postgres_
             sn.from_sql("t", where, "id")
         assert "hunter2" not in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_ten_megabytes(table):
+    table.add(1, row=(None, "x" * 10_000_000, None, None))
+    assert table.read(timeout="20 seconds").collect()["k"].str.len().tolist() == [10_000_000]
+
+
+def test_a_text_that_is_no_utf8_is_set_aside_alone(tmp_path):
+    table = Database(str(tmp_path / "shop.db"), "INTEGER PRIMARY KEY", "?")
+    table.add(1, 3)
+    table.run(f"INSERT INTO \"{table.name}\" (id, k) VALUES (2, CAST(x'61ff' AS TEXT))")  # noqa: S608
+    query = table.read().query().run()
+    assert ids(query) == [[1, 3]]
+    assert query.dead_letters["reason"].tolist() == ["byte 1 of 2 is not UTF-8"]
+
+
+def test_a_query_stops_within_a_second_while_postgres_says_nothing(postgres_server):
+    table = Database(postgres_address(postgres_server), "BIGINT PRIMARY KEY", "%s")
+    table.add(1)
+    query = table.read(timeout="1 minute").query().run()
+    os.kill(postgres_server.server.pid, signal.SIGSTOP)
+    try:
+        query.play()
+        eventually(query._inputs.sources[0]._database.answers._lock.locked)  # type: ignore[attr-defined]
+        assert seconds_to_stop(query) < 1
+    finally:
+        os.kill(postgres_server.server.pid, signal.SIGCONT)
 
 
 def test_a_file_that_is_not_there_is_not_made(tmp_path):

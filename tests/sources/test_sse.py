@@ -116,6 +116,12 @@ def test_a_name_and_a_password_are_sent_and_never_shown(server):
     assert server.asked[0]["Authorization"] == "Basic YW5uOmh1bnRlciAy"
 
 
+def test_an_address_where_nothing_is_is_one_line(server):
+    server.answer = HTTPStatus.NOT_FOUND
+    with pytest.raises(DataError, match=r"from_sse: http://127\.0\.0\.1:\d+/live answers 404 Not Found"):
+        sn.from_sse(server.url, SCHEMA).query().step()
+
+
 def test_a_server_in_trouble_is_tried_again(server):
     server.answer = HTTPStatus.SERVICE_UNAVAILABLE
     frame = sn.from_sse(server.url, SCHEMA)

@@ -34,6 +34,8 @@ class Server:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def _admit(self, connection: Any, request: Any) -> Any:
+        if request.path != "/clicks":
+            return connection.respond(HTTPStatus.NOT_FOUND, "no")
         if request.headers.get("Authorization") != TOKEN:
             return connection.respond(HTTPStatus.UNAUTHORIZED, "no")
         return None
@@ -127,6 +129,11 @@ def test_invalid_utf8_is_set_aside(server):
     server.said.put('{"v": 1}')
     step_until(query, 1)
     assert query.dead_letters["reason"].tolist() == ["byte 7 of 10 is not UTF-8"]
+
+
+def test_an_address_where_nothing_is_is_one_line(server):
+    with pytest.raises(DataError, match=r"from_websocket: ws://127\.0\.0\.1:\d+/nope answers 404"):
+        sn.from_websocket(server.url.replace("clicks", "nope"), SCHEMA).query().step()
 
 
 def test_a_wrong_token_is_one_line_without_it(server):
