@@ -80,6 +80,7 @@ from streamnb.time import ManualClock
 from streamnb.variables import ListState, MapState, ValueState
 from streamnb.views.inspectors import (
     alarms,
+    clocks,
     crash_lab,
     delay,
     joins,
@@ -93,6 +94,7 @@ from streamnb.views.inspectors import (
     set_motion,
     sources,
     state,
+    sweep,
     why,
     windows,
     work,
@@ -169,6 +171,7 @@ __all__ = [
     "between",
     "chaos",
     "check",
+    "clocks",
     "col",
     "collect_list",
     "collect_set",
@@ -239,6 +242,7 @@ __all__ = [
     "stream",
     "suggest_watermark",
     "sum",
+    "sweep",
     "table",
     "var",
     "what_if",

@@ -250,6 +250,44 @@ def alarms(
     return Exhibit(alarms_of(events, by, at, truth=truth, threshold=threshold, pause=pause))
 
 
+def clocks(rows: Any, event: str, processing: str, size: Duration = "1 hour") -> Exhibit:
+    """Show rows between two clocks, in windows by the one or by the other: a choice above the figure.
+
+    Parameters
+    ----------
+    rows
+        A table of which every row has two times; of more than 2,000 rows the first.
+    event, processing
+        The columns with the time at which it happened and the time at which it was heard of.
+    size
+        The length of a window.
+
+    >>> sn.clocks(flights.collect(), "dep", "arr")
+    By dep, 145 rows lie in 13 windows of 1 hour.
+    """
+    from streamnb.views.clocks import Clocks, between
+
+    return Exhibit(Clocks(between(rows, event, processing, size)))
+
+
+def sweep(runs: Mapping[float, Query], over: str) -> Exhibit:
+    """Show what several runs of a query dropped as late, over a number they differ in; a click opens a run's plane.
+
+    Parameters
+    ----------
+    runs
+        Queries that have run, by that number, such as the minutes between their batches.
+    over
+        What the number is, in words.
+
+    >>> sn.sweep({30: query}, "minutes between batches")
+    30 minutes between batches: 23 rows dropped.
+    """
+    from streamnb.views.sweep import Sweep
+
+    return Exhibit(Sweep(runs, over))
+
+
 def playground(preset: str = "") -> Exhibit:
     """Play with a watermark: rows to pull about, lengths and mode to change, and three challenges that are judged.
 

@@ -22,7 +22,7 @@ _SHOWN = ("text/html", "image/svg+xml", "text/plain")
 
 def lesson_page(notebook: Any, figures: dict[int, str], path: list[tuple[str, str]], own: str) -> str:
     """Return the page of a lesson; ``figures`` are the recorded ones, ``path`` all lessons as file and title."""
-    title = path[[file for file, _ in path].index(own)][1]
+    title = title_of(notebook)
     body = "\n".join(_cell(cell, figures) for cell in notebook.cells)
     return page(f"{title} · {NAME}", f"<article>{body}</article>{_onward(path, own)}", _back())
 
@@ -47,7 +47,7 @@ def title_of(notebook: Any) -> str:
 def _cell(cell: Any, figures: dict[int, str]) -> str:
     if cell.cell_type == "markdown":
         return f'<section id="{cell.id}">{_markdown(cell.source)}</section>'
-    if "-check-" in cell.id:
+    if re.fullmatch(r"\d\d-check-[a-z]", cell.id):
         return f'<section id="{cell.id}">{_code(cell.source)}{_help(cell.id)}</section>'
     shown = "".join(_output(output, figures) for output in cell.outputs)
     return f'<section id="{cell.id}">{_code(cell.source)}<div class="outputs">{shown}</div></section>'
@@ -88,7 +88,9 @@ def _back() -> str:
 
 
 def _onward(path: list[tuple[str, str]], own: str) -> str:
-    """Return links to the lessons before and after."""
+    """Return links to the lessons before and after; nothing for a page that is no part of the path."""
+    if own not in dict(path):
+        return ""
     at = [file for file, _ in path].index(own)
     ends = [(at - 1, "←", "prev"), (at + 1, "→", "next")]
     links = [f'<a rel="{rel}" href="{path[n][0]}.html">{arrow} {escape(path[n][1])}</a>'
