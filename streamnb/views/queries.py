@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from streamnb.query import Query
 
 COLUMNS = ("name", "state", "batches", "rows/s", "watermark", "lag", "error")
+_FAILED = "color:var(--jp-error-color1, #d32f2f)"
 _WIDTHS = "minmax(8em, 1fr) 4.5em 4.5em 4.5em minmax(5em, 8em) 6em 15.5em"
 
 
@@ -116,20 +117,22 @@ class _Row:
         import ipywidgets
 
         self.query = query
-        across = ipywidgets.Layout(grid_column="1 / -1", width="auto")
         self._cells = [ipywidgets.HTML() for _ in COLUMNS[:-1]]
-        self._error = ipywidgets.HTML(layout=across)
+        self._error = ipywidgets.HTML()
         self._play = _button("play", lambda: query.post("pause" if query.playing else "play"))
         buttons = [self._play, _button("stop", lambda: query.post("stop")), _button("open", lambda: open_(query))]
-        self.box = ipywidgets.GridBox([*self._cells, ipywidgets.HBox(buttons), self._error], layout=_layout())
+        line = ipywidgets.GridBox([*self._cells, ipywidgets.HBox(buttons)], layout=_layout())
+        self.box = ipywidgets.VBox([line, self._error])
         self._unsubscribe = query.subscribe(changed)
 
     def write(self) -> None:
         """Say how the query stands."""
-        *texts, error = told(self.query)
-        for widget, text in zip([*self._cells, self._error], [*texts, error], strict=True):
-            if widget.value != escape(text):
-                widget.value = escape(text)
+        *texts, error = map(escape, told(self.query))
+        state = f"<span style='{_FAILED}'>{texts[1]}</span>" if error else texts[1]
+        said = f"<div style='{_FAILED};line-height:1.4;padding-bottom:.6em'>{error}</div>" if error else ""
+        for widget, text in zip([*self._cells, self._error], [texts[0], state, *texts[2:], said], strict=True):
+            if widget.value != text:
+                widget.value = text
         self._error.layout.display = None if error else "none"
         self._play.description = "pause" if self.query.playing else "play"
 

@@ -66,7 +66,7 @@ def test_its_buttons_play_and_stop():
     query = sn.stream(source(1)).query(name="pressed")
     board = Board()
     row = board._rows[id(query)]
-    play, stop, open_ = row.box.children[-2].children
+    play, stop, open_ = row.box.children[0].children[-1].children
     open_.click()
     assert len(board._below.children) == 1
     open_.click()
