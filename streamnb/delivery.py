@@ -27,8 +27,7 @@ class Delivery:
     """Hands every batch on by its id, so that a sink can tell one that comes again.
 
     A sink that fails is tried again ``retries`` times, after 0.1 s, 0.2 s, 0.4 s … up to 10 s. ``wait`` takes the
-    seconds and tells whether the query was stopped meanwhile. While a sink is
-    slow nothing is read, or one batch ahead.
+    seconds and tells whether the query was stopped meanwhile. While a sink is slow one batch at most is read ahead.
     """
 
     def __init__(
