@@ -28,6 +28,7 @@ class Axis:
     start: float
     end: float
     ticks: tuple[tuple[float, str], ...]
+    zone: str | None = None
 
     @property
     def span(self) -> float:
@@ -59,7 +60,8 @@ def time_axis(label: str, start: float, end: float, zone: str | None, pixels: in
     step = next((s for s in _STEPS if (end - start) / s * room(s) <= pixels), _STEPS[-1])
     offset = (wall(start, zone).utcoffset() or dt.timedelta()) / dt.timedelta(milliseconds=1)
     words = _tick_words(step, zone)
-    return Axis(named, start, end, tuple((at - offset, words(at - offset)) for at in _round(start, end, step, offset)))
+    ticks = tuple((at - offset, words(at - offset)) for at in _round(start, end, step, offset))
+    return Axis(named, start, end, ticks, zone)
 
 
 def count_axis(label: str, most_rows: int) -> Axis:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from streamnb.views.chart import Frame
 from streamnb.views.plane import FRAME, Bar, Mark, PlaneLayout
+from streamnb.views.plane_axis import spell_clock
 from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING
 from streamnb.views.plane_words import FATES
 from streamnb.views.shapes import Column, Figure, Grid, Row, Shape, Sheet, area, cross, dot, line, rect, table, text
@@ -34,17 +35,16 @@ def plane_table(layout: PlaneLayout) -> Grid:
             "Batches", ("batch", "rows"), [stem.tip.replace("rows: ", "").split("\n") for stem in layout.stems]
         )
     arrived = [mark for mark in layout.rows if mark.fate != UPCOMING]
-    rows = tuple(Row((FATES[mark.fate], _one_line(mark.tip)), "", _pick(mark)) for mark in arrived[-_FATES_LISTED:])
+    rows = tuple(_listed(mark, layout) for mark in arrived[-_FATES_LISTED:])
     cut = f"The newest {_FATES_LISTED} of {len(arrived):,} marks." if len(arrived) > _FATES_LISTED else ""
-    return Grid("Rows that have arrived, the newest last", (Column("fate"), Column("row")), rows, cut)
+    heads = tuple(map(Column, ("fate", layout.x.label, layout.y.label, "batch", "row")))
+    return Grid("Rows that have arrived, the newest last", heads, rows, cut)
 
 
-def _one_line(tip: str) -> str:
-    return "; ".join(tip.split("\n")[1:4])
-
-
-def _pick(mark: Mark) -> str:
-    return "" if mark.row is None else f"{mark.row[0]}.{mark.row[1]}"
+def _listed(mark: Mark, layout: PlaneLayout) -> Row:
+    at, came = (spell_clock(at, axis.zone, axis.span) for at, axis in ((mark.x, layout.x), (mark.y, layout.y)))
+    batch, place = ("", "") if mark.row is None else (f"{mark.row[0]}", f"{mark.row[0]}.{mark.row[1]}")
+    return Row((FATES[mark.fate], at, came, batch, "; ".join(mark.tip.split("\n")[1:4])), "", place)
 
 
 def frame_of(layout: PlaneLayout) -> Frame:
