@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from streamnb.progress import Made, StepTrace, Trace, told
+from streamnb.schema import bytes_of
 
 BUDGET = 32 * 2**20
 """About how many bytes of rows ``q.trace`` holds. Older batches keep their numbers, watermarks and late rows."""
@@ -54,18 +55,26 @@ def _size(trace: Trace) -> int:
     late = [step.late for step in trace.steps if step.late is not None]
     given = [told(trace), trace.emitted, *map(told, trace.steps), *late]
     frames = [rows.held if isinstance(rows, Made) else rows for rows in given]
-    held = {id(frame): frame for frame in frames if len(frame)}  # an empty one has some bytes, and there are many
-    return sum(int(frame.estimated_size()) for frame in held.values())
+    return sum(map(bytes_of, {id(frame): frame for frame in frames if len(frame)}.values()))
+
+
+_empty: dict[tuple[tuple[str, pl.DataType], ...], pl.DataFrame] = {}
+
+
+def _nothing(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return these columns without a row: one frame for all batches, as an empty one costs as much as a small one."""
+    return _empty.setdefault(tuple(rows.schema.items()), rows.clear())
 
 
 def _emptied(trace: Trace) -> Trace:
     steps = tuple(map(_emptied_step, trace.steps))
-    return replace(trace, rows=_nothing_of(told(trace)), emitted=trace.emitted.clear(), steps=steps, summarised=True)
+    return replace(trace, rows=_nothing_of(told(trace)), emitted=_nothing(trace.emitted), steps=steps, summarised=True)
 
 
 def _emptied_step(step: StepTrace) -> StepTrace:
     changed, removed = _nothing_from(step.changed), _nothing_from(step.removed)
-    return replace(step, rows=_nothing_of(told(step)), changed=changed, removed=removed)
+    late = step.late if step.late is None or len(step.late) else _nothing(step.late)
+    return replace(step, rows=_nothing_of(told(step)), changed=changed, removed=removed, late=late)
 
 
 def _without_late(trace: Trace) -> Trace:
@@ -75,16 +84,16 @@ def _without_late(trace: Trace) -> Trace:
 
 def _step_without_late(step: StepTrace) -> StepTrace:
     rows: Any = told(step)
-    late = None if step.late is None else step.late.clear()
+    late = None if step.late is None else _nothing(step.late)
     return replace(step, rows=rows, late=late, late_let_go=step.num_late)
 
 
 def _nothing_of(rows: pl.DataFrame | Made) -> Any:
-    return rows.emptied() if isinstance(rows, Made) else rows.clear()
+    return Made(_nothing(rows.held), rows.how) if isinstance(rows, Made) else _nothing(rows)
 
 
 def _nothing_from(function: Callable[[], pl.DataFrame]) -> Callable[[], pl.DataFrame]:
     if isinstance(function, Made):
-        return function.emptied()
-    empty = function().clear()
+        return Made(_nothing(function.held), function.how)
+    empty = _nothing(function())
     return lambda: empty

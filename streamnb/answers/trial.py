@@ -37,7 +37,7 @@ class Outcome:
     """What a run did: the rows read, those dropped as late, when each was read and first in a result, and the state.
 
     Rows are numbered from 0; times are processing times in microseconds, -1: not yet. ``waits`` are the times from the
-    end of a window to its first result.
+    end of a window to its first result, ``held`` the rows of state after each batch, with its time.
     """
 
     read_at: np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -48,6 +48,7 @@ class Outcome:
     state_bytes: int = 0
     batches: int = 0
     waits: list[int] = field(default_factory=list)
+    held: list[tuple[int, int]] = field(default_factory=list)
 
 
 def recorded(recording: Recording) -> list[Unit]:
@@ -114,7 +115,8 @@ def _note(graph: Graph, out: pl.DataFrame, time: int, outcome: Outcome) -> None:
     for trace in traces:
         if trace.late is not None and len(trace.late):
             outcome.dropped[ids_in(trace.late)] = True
-    outcome.state_rows = max(outcome.state_rows, sum(t.num_rows_total for t in traces))
+    outcome.held.append((time, sum(t.num_rows_total for t in traces)))
+    outcome.state_rows = max(outcome.state_rows, outcome.held[-1][1])
     outcome.state_bytes = max(outcome.state_bytes, sum(t.memory_used_bytes for t in traces))
 
 

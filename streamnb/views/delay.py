@@ -19,8 +19,21 @@ from streamnb.views.plane import MOST_WHILE_PLAYING, Mark, PlaneLayout, plane_of
 from streamnb.views.plane_axis import spell_clock
 from streamnb.views.plane_rows import instants
 from streamnb.views.plane_shapes import frame_of, plane_sheet
-from streamnb.views.shapes import Figure, Part, Shape, Sheet, Slider, Words, cross, dot, line, rect, table, text
-from streamnb.views.state import nothing
+from streamnb.views.shapes import (
+    Figure,
+    Part,
+    Shape,
+    Sheet,
+    Slider,
+    Words,
+    cross,
+    dot,
+    line,
+    nothing,
+    rect,
+    table,
+    text,
+)
 from streamnb.views.view import View
 
 if TYPE_CHECKING:
@@ -131,7 +144,7 @@ class Delay(View):
 
     def __init__(self, query: Playable) -> None:
         super().__init__(query)
-        self.own = _milliseconds(query.outline)
+        self.own = milliseconds(query.outline)
         self.delay = self.own
         self._frame: tuple[Frame, float] | None = None
         self._trial: Trial | None = None
@@ -152,8 +165,8 @@ class Delay(View):
             return nothing("There is not one watermark here whose delay could be tried.")
         if at < 0:
             return nothing("No batch has run, so there is no watermark yet.")
-        if _milliseconds(self.query.outline) != self.own:  # the query was changed while it ran
-            self.own = self.delay = _milliseconds(self.query.outline)
+        if milliseconds(self.query.outline) != self.own:  # the query was changed while it ran
+            self.own = self.delay = milliseconds(self.query.outline)
             self._trial = None
         layout = plane_of(self.query, at, MOST_WHILE_PLAYING)
         newest = layout.stair[-1][0] + self.own if layout.stair else None
@@ -162,10 +175,7 @@ class Delay(View):
         return delay_sheet(layout, self._ghost(at), slider, self.delay, self.own)
 
     def _slider(self, layout: PlaneLayout) -> Slider:
-        high = max(4 * self.own, 0.5 * layout.x.span, 1_000.0)
-        step = next((step for step in _STEPS if high / step <= 60), _STEPS[-1])
-        high = -(-high // step) * step
-        return Slider("delay", "delay", 0, high, step, self.delay, _spelled(self.delay))
+        return slider_of("delay", "delay", self.delay, max(4 * self.own, 0.5 * layout.x.span, 1_000.0))
 
     def hear(self, name: str, value: Any) -> None:
         """Try a delay: from the slider, or from where the line was pulled to."""
@@ -183,7 +193,7 @@ class Delay(View):
         if known is not None or self.query.playing:
             return known
         if self._trial is None or self._trial.serial != serial:
-            recording = _until(self.query, at)
+            recording = until(self.query, at)
             if sum(told.num_input_rows for told in recording.progress) > MOST_ROWS:
                 return None
             self._ghosts.clear()
@@ -192,11 +202,19 @@ class Delay(View):
         return found
 
 
-def _milliseconds(outline: Outline) -> float:
+def slider_of(name: str, label: str, delay: float, high: float) -> Slider:
+    """Return a slider of delays (milliseconds) in round steps, up to about ``high``."""
+    step = next((step for step in _STEPS if high / step <= 60), _STEPS[-1])
+    return Slider(name, label, 0, -(-high // step) * step, step, delay, _spelled(delay))
+
+
+def milliseconds(outline: Outline) -> float:
+    """Return the delay of a query's watermark."""
     return outline.delay / dt.timedelta(milliseconds=1) if outline.delay is not None else 0.0
 
 
-def _until(query: Any, at: int) -> Recording:
+def until(query: Any, at: int) -> Recording:
+    """Return what a query had read and done after a batch."""
     recording: Recording = query.recording()
     return replace(
         recording,
@@ -211,7 +229,7 @@ class Trial:
 
     def __init__(self, serial: int, recording: Recording, outline: Outline) -> None:
         self.serial, self._recording, self._outline = serial, recording, outline
-        self._own_delay = _milliseconds(outline)
+        self._own_delay = milliseconds(outline)
         self._own = self._dropped(self._own_delay)
 
     def ghost(self, delay: float) -> Ghost:

@@ -17,8 +17,7 @@ from streamnb.views.chart import Frame, across, of_time
 from streamnb.views.late_rows import name_of
 from streamnb.views.plane_axis import spell_clock, time_axis
 from streamnb.views.plane_rows import instants, standing, zone_of
-from streamnb.views.shapes import Figure, Part, Shape, Sheet, Words, diamond, dot, line, rect, table, text
-from streamnb.views.state import nothing
+from streamnb.views.shapes import Figure, Part, Shape, Sheet, Words, diamond, dot, line, nothing, rect, table, text
 from streamnb.views.view import View
 
 MOST, MOST_BATCHES = 24, 120

@@ -15,8 +15,7 @@ from streamnb.views.late_figures import life_figure, ruler_figure
 from streamnb.views.late_rows import AT, BATCH, BY, LATE_BY, UNTIL, Case, LateRows, case_of, late_of, let_go_of
 from streamnb.views.plane_axis import spell_clock
 from streamnb.views.plane_rows import BOUNDS, Reading, story_of, zone_of
-from streamnb.views.shapes import Choice, Column, Grid, Part, Row, Sheet, Words, spell_cell, table
-from streamnb.views.state import nothing
+from streamnb.views.shapes import Choice, Column, Grid, Part, Row, Sheet, Words, nothing, spell_cell, table
 from streamnb.views.view import View
 from streamnb.windows import GIVEN
 

@@ -11,8 +11,8 @@ from streamnb.answers.holders import holder_of
 from streamnb.progress import Mark, Progress, Trace
 from streamnb.views.chart import Frame, across, batch_ticks, big, round_ticks, unit_of, upward
 from streamnb.views.controls import short_duration
-from streamnb.views.shapes import Column, Figure, Grid, Part, Row, Shape, Sheet, line, rect, table, text
-from streamnb.views.state import nothing, spell_time
+from streamnb.views.shapes import Column, Figure, Grid, Part, Row, Shape, Sheet, line, nothing, rect, table, text
+from streamnb.views.state import spell_time
 from streamnb.views.view import View
 
 MOST_BATCHES = 120

@@ -11,8 +11,7 @@ import polars as pl
 
 from streamnb.progress import Outline, Playable
 from streamnb.views.plane_rows import short
-from streamnb.views.shapes import Figure, Part, Shape, Sheet, Words, line, rect, table, text
-from streamnb.views.state import nothing
+from streamnb.views.shapes import Figure, Part, Shape, Sheet, Words, line, nothing, rect, table, text
 from streamnb.views.together import MODES, Round, Together
 from streamnb.views.view import View
 

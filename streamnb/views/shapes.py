@@ -198,6 +198,11 @@ class Sheet:
         return asdict(self)
 
 
+def nothing(words: str) -> Sheet:
+    """Return the sheet of a view that has nothing to show yet."""
+    return Sheet(words, ())
+
+
 def table(
     title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "", *, longest: int = 80
 ) -> Grid:

@@ -18,8 +18,23 @@ from streamnb.views.labels import Page
 from streamnb.views.metrics import MOST_BATCHES, holders
 from streamnb.views.plane_axis import time_axis
 from streamnb.views.plane_rows import standing
-from streamnb.views.shapes import Column, Figure, Grid, Part, Row, Shape, Sheet, Words, diamond, dot, line, table, text
-from streamnb.views.state import nothing, spell_time
+from streamnb.views.shapes import (
+    Column,
+    Figure,
+    Grid,
+    Part,
+    Row,
+    Shape,
+    Sheet,
+    Words,
+    diamond,
+    dot,
+    line,
+    nothing,
+    table,
+    text,
+)
+from streamnb.views.state import spell_time
 from streamnb.views.view import View
 
 _LEFT, _WIDE, _HIGH = 78.0, 520.0, 150.0

@@ -12,6 +12,7 @@ import polars as pl
 from streamnb.errors import QueryError
 from streamnb.progress import Outline, Playable, Progress, Trace
 from streamnb.views.chart import Frame, across, batch_ticks, big, byte_count, upward
+from streamnb.views.lifetime import Lifetime, Tried
 from streamnb.views.shapes import (
     Choice,
     Column,
@@ -23,6 +24,7 @@ from streamnb.views.shapes import (
     Shape,
     Sheet,
     line,
+    nothing,
     rect,
     spell_cell,
     table,
@@ -78,7 +80,7 @@ def sizes(progress: Sequence[Progress]) -> list[Size]:
 
 def state_sheet(
     page: Page, trace: Trace, outline: Outline, history: Sequence[Size], asked: Asked, *,
-    changes: Sequence[pl.DataFrame], log: bool = False, operators: Sequence[str] = (),
+    changes: Sequence[pl.DataFrame], log: bool = False, operators: Sequence[str] = (), tried: Tried | None = None,
 ) -> Sheet:  # fmt: skip
     """Lay out state after the last batch of ``history``; ``changes`` are the frames that the last batches touched."""
     gone = page.removed
@@ -90,14 +92,10 @@ def state_sheet(
         *_pages(page, asked),
         _grid(page, trace, asked, changes),
         Choice("scale", "scale", _SCALES, "log" if log else "linear"),
-        size_figure(history, log=log),
+        *([tried.slider] if tried else []),
+        size_figure(history, log=log, tried=tried),
     ]
     return Sheet(_title(page, gone), tuple(parts), _spoken(page, gone, trace), _reason(trace, outline))
-
-
-def nothing(words: str) -> Sheet:
-    """Return the sheet of a query that has nothing to show yet."""
-    return Sheet(words, ())
 
 
 def _title(page: Page, gone: int) -> str:
@@ -181,12 +179,19 @@ def _gone_rows(page: Page, trace: Trace, heads: Sequence[str]) -> list[Row]:
     return [Row((*(_word(row[n]) if n in row else "" for n in heads), why, ""), "gone") for row in told]
 
 
-def size_figure(history: Sequence[Size], *, log: bool) -> Figure:
-    """Draw the number of keys by batch, as it is and as it would be had nothing been evicted."""
+def size_frame(history: Sequence[Size], *, log: bool = False, tried: Tried | None = None) -> Frame:
+    """Return the ground of the newest sizes."""
+    shown = history[-MOST_BATCHES:]
+    most = max((*(size.kept for size in shown), *(keys for _, keys in (tried.keys if tried else ()))))
+    first, last = shown[0].batch_id, shown[-1].batch_id
+    return Frame(64, 26, 560, 150, first, max(last, first + 1), 0, max(most, 1) * 1.08, log)
+
+
+def size_figure(history: Sequence[Size], *, log: bool, tried: Tried | None = None) -> Figure:
+    """Draw the number of keys by batch, as it is, as it would be had nothing been evicted, and with a delay tried."""
     shown = history[-MOST_BATCHES:]
     first, last = shown[0].batch_id, shown[-1].batch_id
-    most = max(size.kept for size in shown)
-    frame = Frame(64, 26, 560, 150, first, max(last, first + 1), 0, max(most, 1) * 1.08, log)
+    frame = size_frame(history, log=log, tried=tried)
     now = shown[-1]
     shapes: list[Shape] = [*upward(frame), *across(frame, batch_ticks(first, max(last, first + 1)), "batch")]
     shapes.append(text(2, 14, "keys in state", "ink", 13, bold=True))
@@ -201,10 +206,15 @@ def size_figure(history: Sequence[Size], *, log: bool) -> Figure:
     words = f"{big(now.rows)} held, {byte_count(now.nbytes)}"
     shapes.append(text(frame.right + 8, min(y, frame.bottom), words, "ontime_text", 12, bold=True))
     shapes.append(rect(frame.x(last) - 3, frame.y(now.rows) - 3, 6, 6, "ontime", r=3))
-    rows = [(s.batch_id, s.rows, s.kept, s.nbytes) for s in shown[-60:]]
-    behind = table("Size of state", ("batch", "keys", "keys without eviction", "bytes"), rows)
+    shapes += tried.shapes(frame) if tried else []
+    heads = ["batch", "keys", "keys without eviction", "bytes"]
+    rows: list[tuple[Any, ...]] = [(s.batch_id, s.rows, s.kept, s.nbytes) for s in shown[-60:]]
+    if tried and tried.keys:
+        heads, with_it = [*heads, f"keys with {tried.slider.shown}"], dict(tried.keys)
+        rows = [(*row, with_it.get(row[0])) for row in rows]
+    behind = table("Size of state", heads, rows)
     label = f"Keys in state by batch: {now.rows:,} now, {now.kept:,} had nothing been evicted."
-    return Figure(label, 224, tuple(shapes), behind)
+    return Figure(label, 264 if tried else 224, tuple(shapes), behind)
 
 
 class State(View):
@@ -217,6 +227,7 @@ class State(View):
         self.asked = Asked()
         self.log = False
         self._sizes = Sizes()
+        self.lifetime = Lifetime(query)
         self._keys: dict[tuple[str, Outline], tuple[str, ...]] = {}  # of the operator that is shown
         self._changes: dict[int, tuple[Trace, str, pl.DataFrame]] = {}
 
@@ -240,8 +251,9 @@ class State(View):
             return nothing(str(error))
         changes = self._touched(traces, asked.operator)
         history = self._sizes.follow(self.query.progress, at + 1)
+        tried = self.lifetime.tried(at) if self.live else None
         return state_sheet(
-            page, traces[-1], outline, history, asked, changes=changes, log=self.log, operators=operators
+            page, traces[-1], outline, history, asked, changes=changes, log=self.log, operators=operators, tried=tried
         )
 
     def _page(self, batch: int, asked: Asked) -> Page:
@@ -258,7 +270,11 @@ class State(View):
 
     def hear(self, name: str, value: Any) -> None:
         """Turn a page, sort, look for words, show only what changed, or another operator."""
-        if name == "scale":
+        if name in {"ttl", "drag"}:
+            self.lifetime.hear(
+                name, value, size_frame(self._sizes.follow(self.query.progress, len(self.query.progress)))
+            )
+        elif name == "scale":
             self.log = value == "log"
         elif name == "page":
             self.asked = replace(self.asked, page=int(value))

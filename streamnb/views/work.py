@@ -12,8 +12,7 @@ from streamnb.progress import Playable
 from streamnb.time import MILLISECOND, instant, spell
 from streamnb.views.chart import Frame, across, big, of_time, upward
 from streamnb.views.plane_axis import spell_clock, time_axis
-from streamnb.views.shapes import Figure, Shape, Sheet, dot, line, table, text
-from streamnb.views.state import nothing
+from streamnb.views.shapes import Figure, Shape, Sheet, dot, line, nothing, table, text
 from streamnb.views.view import View
 
 _LEFT, _TOP, _WIDE, _HIGH = 70.0, 14.0, 560.0, 300.0

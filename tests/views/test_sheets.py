@@ -18,7 +18,7 @@ from streamnb.views.labels import box_of, meet
 from streamnb.views.late import Late
 from streamnb.views.metrics import Metrics, holders
 from streamnb.views.plan import Plan
-from streamnb.views.shapes import Figure, Grid, Sheet
+from streamnb.views.shapes import Figure, Grid, Sheet, Slider
 from streamnb.views.sheet import Paper
 from streamnb.views.sheet_svg import sheet_html, sheet_svg
 from streamnb.views.sources import Sources
@@ -149,6 +149,30 @@ def test_state_shows_only_what_changed_or_what_leaves(stormy):
     assert {row.mark for row in grids(view.sheet(21))[0].rows} == {"changed"}
     view.hear("only", "leaving")
     assert {row.mark for row in grids(view.sheet(19))[0].rows} == {"leaving"}
+
+
+def test_a_longer_time_to_live_is_tried_and_the_query_left_alone(stormy):
+    view, at = State(stormy), 20
+    before = len(stormy.state)
+    (figure,) = figures(view.sheet(at))
+    (grip,) = [shape for shape in figure.shapes if shape.get("drag") == "ttl"]
+    view.hear("drag", ["ttl", grip["x"] + 5 + 140, 0.0])
+    sheet = view.sheet(at)
+    assert [part.shown for part in sheet.parts if isinstance(part, Slider) and part.name == "ttl"] == ["6 hours"]
+    (figure,) = figures(sheet)
+    assert figure.table is not None
+    patient = stormy.plans[0].inputs[0].inputs[0]
+    other = sn.StreamFrame(patient).with_watermark("dep", "6 hours").group_by(sn.window("dep", "1 hour"))
+    twin = other.agg(n=sn.count()).query(name="test-sheets-patient")
+    while (done := twin.step()) is not None and done.timestamp <= stormy.progress[at].timestamp:
+        held = done.state_operators[0].num_rows_total
+    assert figure.table.rows[-1].cells[-1] == f"{held}"
+    assert (len(stormy.state), view.lifetime.own) == (before, 3 * 3.6e6)
+    view.hear("ttl", 3 * 3.6e6)
+    (figure,) = figures(view.sheet(at))
+    assert figure.table is not None
+    assert figure.table.columns[-1].name == "bytes"
+    twin.stop()
 
 
 def test_without_eviction_state_would_hold_more(stormy):
