@@ -10,7 +10,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from streamnb.errors import LibraryMissingError, StoppedError
 
@@ -97,12 +97,17 @@ def masked(text: object, secrets: Iterable[str | None]) -> str:
 
 def shown(url: str) -> str:
     """Return an address without what may be secret in it: name, password and query."""
-    parts = urlsplit(url)
+    parts = _split(url)
     port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+    return f"{parts.scheme}{'://' if parts.scheme else ''}{parts.hostname or ''}{port}{parts.path}"
+
+
+def _split(url: str) -> SplitResult:
+    """Return the parts of an address, which may do without a scheme."""
+    return urlsplit(url if "://" in url else f"//{url}")
 
 
 def secrets_of(url: str, headers: Mapping[str, str] | None = None) -> tuple[str | None, ...]:
     """Return what an error of a library must not repeat."""
-    parts = urlsplit(url)
+    parts = _split(url)
     return (parts.password, unquote(parts.password or ""), parts.query, *(headers or {}).values())

@@ -77,6 +77,10 @@ def _unknown(verb: str, name: object) -> PlanError:
 
 def polars_schema(verb: str, schema: Schema) -> pl.Schema:
     """Return a schema in Polars types."""
+    if not isinstance(schema, Mapping):
+        raise PlanError(
+            f"{verb}: schema={schema!r} names no types; write {{'column': 'int64'}}.", code="SCHEMA_INVALID"
+        )
     return pl.Schema({name: polars_type(verb, dtype) for name, dtype in schema.items()})
 
 

@@ -33,13 +33,19 @@ def begin_of(start: Begin, edges: Edges, since: Callable[[int, Edges], dict[int,
     return since(begin_ms(start), edges)
 
 
+def check_begin(start: Begin) -> None:
+    """Refuse what is no place to begin at."""
+    if not isinstance(start, Mapping) and start not in {"earliest", "latest"}:
+        begin_ms(start)
+
+
 def begin_ms(start: str | dt.datetime) -> int:
     """Return a time to begin at, in milliseconds since 1970."""
     try:
         at = dt.datetime.fromisoformat(start) if isinstance(start, str) else start
-    except ValueError:
-        raise one_of("from_kafka", "start", start, ("earliest", "latest", "2026-01-01 12:00")) from None
-    return instant(at) // MILLISECOND
+        return instant(at) // MILLISECOND
+    except (ValueError, TypeError, AttributeError):
+        raise one_of("from_kafka", "start", start, ("earliest", "latest", "2026-01-01 12:00", "{0: 17}")) from None
 
 
 def next_ends(done: Mapping[int, int], edges: Edges, most: int) -> dict[int, int]:

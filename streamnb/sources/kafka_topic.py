@@ -11,7 +11,7 @@ from streamnb.contact import Contact
 from streamnb.errors import DataError, PlanError, StreamnbError
 from streamnb.patience import GLANCE, library, masked, patiently, still_asked
 from streamnb.sources.answers import unknown
-from streamnb.sources.kafka_place import Begin, Edges, begin_of
+from streamnb.sources.kafka_place import Begin, Edges, begin_of, check_begin
 
 Found = TypeVar("Found")
 
@@ -37,6 +37,12 @@ class Topic:
             raise PlanError(
                 f"from_kafka: rows_per_batch={rows_per_batch!r} reads nothing; give 1 or more.", code="OPTION_INVALID"
             )
+        if not all(isinstance(text, str) for text in (name, servers)):
+            raise PlanError(
+                f"from_kafka: topic={name!r}, servers={servers!r}; both are text, servers as 'host:port,host:port'.",
+                code="OPTION_INVALID",
+            )
+        check_begin(start)
         self._kafka = library("from_kafka", "confluent_kafka", "confluent-kafka", "kafka")
         self.name, self.servers, self.rows_per_batch = name, servers, rows_per_batch
         self._start, self._partitions, self._patience, self._config = start, partitions, patience, config

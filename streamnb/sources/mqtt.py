@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -55,6 +56,9 @@ def from_mqtt(
     levels = topic.split("/")
     if not topic or any("#" in name and (name, n) != ("#", len(levels)) for n, name in enumerate(levels, 1)):
         raise PlanError(f"from_mqtt: topic={topic!r} is none; a # stands alone, at the end.", code="OPTION_INVALID")
+    if not str(port).isdigit() or re.search(r"[/@\s]|^[^:]*:[^:]*$", host):
+        way_out = "host is a name such as 'localhost', port a number; user= and password= stand by themselves"
+        raise PlanError(f"from_mqtt: the address cannot be read; {way_out}.", code="OPTION_INVALID")
     paho = library("from_mqtt", "paho.mqtt.client", "paho-mqtt", "mqtt")
     seconds = duration(timeout, "from_mqtt") / SECOND
 

@@ -166,7 +166,12 @@ class Entries:
         self._redis = library("from_redis", "redis", "redis", "redis")
         self.name, self.address = name, shown(url)
         limits = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
-        self._client = self._redis.Redis.from_url(url, **limits, retry=None)
+        try:
+            self._client = self._redis.Redis.from_url(url, **limits, retry=None)
+        except ValueError:
+            raise PlanError(
+                "from_redis: the url cannot be read; write redis://user:password@host:6379/0.", code="OPTION_INVALID"
+            ) from None
         errors = (self._redis.RedisError,)
         label, secrets = f"{name!r} at {self.address}", secrets_of(url)
         self.answers = Answers("from_redis", label, errors, self._is_away, seconds=seconds, secrets=secrets)

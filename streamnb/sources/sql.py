@@ -17,8 +17,8 @@ import polars as pl
 
 from streamnb.connect import Sifted, Source, Unit
 from streamnb.contact import Reached
-from streamnb.errors import PlanError, column_not_found
-from streamnb.patience import library
+from streamnb.errors import PlanError, column_not_found, one_of
+from streamnb.patience import library, shown
 from streamnb.schema import Schema, polars_schema
 from streamnb.sources.answers import Answers
 from streamnb.sources.records import decoded, fitted, rows_of
@@ -76,6 +76,8 @@ def _is_postgres(where: str) -> bool:
     """Tell an address of Postgres, ``host=… dbname=…`` too, from a path."""
     if where.startswith(("postgresql://", "postgres://")):
         return True
+    if "://" in where:
+        raise one_of("from_sql", "where", shown(where), ("a file of SQLite", "postgresql://user:password@host/db"))
     return re.match(r"\s*\w+\s*=", where) is not None and not Path(where).exists()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from streamnb.connect import Source
+from streamnb.errors import one_of
 from streamnb.patience import GLANCE, library, secrets_of, shown
 from streamnb.schema import Schema
 from streamnb.sources.records import format_of
@@ -45,6 +47,8 @@ def from_websocket(
     >>> sn.from_websocket("wss://localhost/feed", {"n": "int64"})
       1  read from_websocket(wss://localhost/feed)
     """
+    if urlsplit(url).scheme not in {"ws", "wss"}:
+        raise one_of("from_websocket", "url", shown(url), ("ws://…", "wss://…"))
     client = library("from_websocket", "websockets.sync.client", "websockets", "websocket")
     errors = library("from_websocket", "websockets.exceptions", "websockets", "websocket")
     seconds = duration(timeout, "from_websocket") / SECOND
