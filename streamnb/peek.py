@@ -70,7 +70,7 @@ def peek(
     for name in (event_time, arrival):
         _checked(name, rows)
     late = None if happened is None else _lateness(rows, happened, known)
-    code = as_code(_guessed(rows))
+    code = as_code(_guessed(rows.select(list(getattr(found, "fields", rows.columns)))))
     pasted = f"sn.from_files({os.fspath(source)!r}, {code})" if isinstance(source, str | os.PathLike) else code
     return Peek(rows.head(n).to_pandas(), len(rows), pasted, happened, known, late)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import threading
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import streamnb as sn
 from streamnb.errors import ColumnNotFoundError, PlanError
 from tests.sources.waiting import eventually, source_of, source_threads
+from tests.sources.wires import WIRES, wire
 
 START = pd.Timestamp("2026-01-01")
 
@@ -127,6 +129,17 @@ def test_the_schema_of_files_is_code_to_paste(tmp_path):
     )
     frame = eval(found.code, {"sn": sn})  # noqa: S307  the code to paste
     assert frame.collect()["at"].tolist() == [pd.Timestamp("2026-01-01 00:00:07")]
+
+
+@pytest.mark.parametrize("name", WIRES)
+def test_the_schema_that_is_shown_can_be_pasted_where_it_came_from(name, request, tmp_path):
+    row = {"at": "2026-01-01 00:00:07", "k": "a", "n": 1}
+    with wire(name, request, tmp_path, {"at": "datetime", "k": "string", "n": "int64"}) as one:
+        one.tell(one.frame.query(), row)
+        found = sn.peek(one.frame, n=1)
+    shown = ast.literal_eval(found.code.removeprefix("schema="))
+    assert shown == {"at": "datetime", "k": "string", "n": "int64"}
+    assert found.event_time == "at"
 
 
 def test_json_in_one_column_of_text_is_guessed_through():

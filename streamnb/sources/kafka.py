@@ -137,7 +137,7 @@ class Kafka(Reached):
 
     def __init__(self, topic: Topic, format: Format, columns: Mapping[str, tuple[str, pl.DataType]]) -> None:
         self._topic, self._format, self._columns = topic, format, columns
-        self.contact = topic.contact
+        self.contact, self.fields = topic.contact, format.schema
         added = dict(columns.values())
         twice = [name for name in added if name in format.schema]
         if twice:

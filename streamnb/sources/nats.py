@@ -80,7 +80,7 @@ class JetStream(Reached):
 
     def __init__(self, log: Log, format: Format, names: Mapping[str, str], rows_per_batch: int) -> None:
         self._log, self._format, self._names, self._rows_per_batch = log, format, names, rows_per_batch
-        self.contact = log.answers.contact
+        self.contact, self.fields = log.answers.contact, format.schema
         self.received = names.get("timestamp")
         try:
             added = {column: _ADDED[name] for name, column in names.items()}

@@ -121,7 +121,7 @@ class RedisStream(Reached):
 
     def __init__(self, entries: Entries, fields: Fields, id: str | None, rows_per_batch: int) -> None:
         self._entries, self._fields, self._id, self._rows_per_batch = entries, fields, id, rows_per_batch
-        self.contact = entries.answers.contact
+        self.contact, self.fields = entries.answers.contact, fields.schema
         if id is not None and id in fields.schema:
             raise PlanError(
                 f"from_redis: {id!r} is a field too; give id=None, or another name.", code="COLUMN_DUPLICATE"

@@ -164,6 +164,7 @@ class Spooled:
         self._direct = threading.Event()  # who asks outside of a query asks for as long as the source lives
         weakref.finalize(self, self._direct.set)
         self._format = format or self._guessed()
+        self.fields = self._format.schema
         self.schema = pl.Schema({**self._format.schema, **self._added_types()})
 
     def _guessed(self) -> Format:
