@@ -139,3 +139,21 @@ def test_a_bold_number_of_the_prose_is_asserted(lesson: str):
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     bold = {number.replace(",", "") for number in re.findall(r"\*\*(\d[\d.,]*)\*\*", prose)}
     assert bold - asserted == set()
+
+
+NO_FACT = re.compile(
+    r"`[^`]*`|\]\([^)]*\)|\*\*[^*]*\*\*|\d+:\d\d|\d+ (?:February|March)(?: \d{4})?"
+    r"|[Ll]essons? \d\d(?:(?:, | and | to | or )\d\d)*|^\*\d+ minutes.*$",
+    re.MULTILINE,
+)
+"""Code, links, what is bold, times, dates and lessons."""
+
+
+@every_lesson
+def test_any_other_number_of_the_prose_is_in_the_code(lesson: str):
+    notebook = read(lesson)
+    code = "\n".join(cell.source for cell in code_cells(notebook))
+    known = {number.replace("_", "") for number in re.findall(r"\d[\d_.]*", code)}
+    prose = "\n".join(NO_FACT.sub("", cell.source) for cell in notebook.cells if cell.cell_type == "markdown")
+    told = {number.replace(",", "") for number in re.findall(r"(?<!\w)\d[\d.,]*\d(?!\w)", prose)}
+    assert told - known == set()
