@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from streamnb.schema import bytes_of
 from streamnb.state import Changes, StateTable
 
 BUDGET = 256 * 2**20
@@ -55,7 +56,7 @@ class History:
     def close(self, batch_id: int, offsets: Mapping[int, Any], watermark: tuple[Any, ...]) -> Point:
         """Close a batch: what the tables change from here on is the next one's."""
         changes = tuple(table.commit() for table in self._tables)
-        size = sum(int(c.upserted.estimated_size() + c.removed.estimated_size()) for c in changes)
+        size = sum(bytes_of(c.upserted) + bytes_of(c.removed) for c in changes)
         return Point(batch_id, offsets, watermark, changes, self.last.written + size)
 
     def add(self, point: Point) -> None:
