@@ -18,7 +18,7 @@ from streamnb.views.cursor import Picked
 from streamnb.views.plane import MOST_WHILE_PLAYING, Mark, PlaneLayout, plane_of
 from streamnb.views.plane_axis import spell_clock
 from streamnb.views.plane_rows import instants
-from streamnb.views.plane_shapes import frame_of, plane_sheet
+from streamnb.views.plane_shapes import frame_of, plane_sheet, stair_in
 from streamnb.views.shapes import (
     Figure,
     Part,
@@ -122,8 +122,7 @@ def _ring(row: Mark, frame: Frame, *, lost: bool) -> Shape:
 
 def _line(layout: PlaneLayout, frame: Frame, by: float) -> list[Shape]:
     """Draw the watermark's steps moved by a time, with a grip to pull them."""
-    points = [frame.at((x + by, y)) for x, y in layout.stair]
-    inside = [(min(max(x, frame.left), frame.right), y) for x, y in points]
+    inside = stair_in(frame, [(x + by, y) for x, y in layout.stair])
     if not inside:
         return []
     x, y = inside[-1]

@@ -85,14 +85,17 @@ def _closed_side(case: Case, frame: Frame, zone: str | None) -> list[Shape]:
 
 
 def _clear_of(x: float, at: tuple[float, float], words: str, frame: Frame) -> Shape:
-    """Write words that end at a place, or begin there, or begin at a line that they would cross."""
-    ways = [
-        text(*at, words, size=12, anchor="end"),
-        text(at[0], at[1], words, size=12),
-        text(x + 8, at[1], words, size=12),
-    ]
-    fits = (way for way in ways if x < (box := box_of(way))[0] and box[2] <= frame.right + 20)
+    """Write words that end at a place, or begin there, or stand beside a line that they would cross."""
+    anchors = ((at[0], "end"), (at[0], "start"), (x + 8, "start"), (x - 8, "end"))
+    ways = [text(begin, at[1], words, size=12, anchor=anchor) for begin, anchor in anchors]
+    boxes = zip(ways, map(box_of, ways), strict=True)
+    last = frame.right + 20
+    fits = (way for way, (left, _, right, _) in boxes if x < left < right <= last or 0 < left < right < x)
     return next(fits, {**ways[0], "halo": True})
+
+
+def _brief(name: str) -> str:
+    return name if len(name) <= 24 else f"{name[:23]}…"
 
 
 def _row(case: Case, frame: Frame, zone: str | None) -> list[Shape]:
@@ -102,7 +105,7 @@ def _row(case: Case, frame: Frame, zone: str | None) -> list[Shape]:
     shapes.append(cross(x, _ROW + 18, 5, width=3) if case.dropped else dot(x, _ROW + 18, 5, "ontime", "ground"))
     right = max(frame.x(case.ends), x, frame.x(case.watermark) if case.watermark is not None else x) + 14
     fate = "dropped" if case.dropped else "counted"
-    what = f"{case.name}, {spell_clock(case.x, zone, 4 * 3.6e6)}: {fate}"
+    what = f"{_brief(case.name)}, {spell_clock(case.x, zone, 4 * 3.6e6)}: {fate}"
     end = spell_clock(case.ends, zone, 4 * 3.6e6)
     ended = "before" if case.dropped else "after"
     why = f"Its window ends {end}, {ended} the watermark." if case.window else f"It lies {ended} the watermark."
@@ -120,7 +123,7 @@ def _neighbour(case: Case, frame: Frame, zone: str | None) -> list[Shape]:
     ]
     mark = frame.x(case.watermark) if case.watermark is not None else 0
     right = max(frame.x(window[1] if window else at), frame.x(at), mark) + 14
-    what = f"{name}, {spell_clock(at, zone, 4 * 3.6e6)}: counted"
+    what = f"{_brief(name)}, {spell_clock(at, zone, 4 * 3.6e6)}: counted"
     older = case.watermark is not None and at <= case.watermark
     until = f"its window is open until {spell_clock(window[1], zone, 4 * 3.6e6)}." if window else "it is newer."
     why = f"Older than the watermark too, but {until}" if older else f"{until[0].upper()}{until[1:]}"

@@ -17,7 +17,7 @@ from streamnb.views.shapes import Shape, Slider, line, rect, text
 if TYPE_CHECKING:
     from streamnb.progress import Playable
 
-TRACK = 240.0
+TRACK = 256.0
 """How deep in the figure of sizes the bar lies that can be pulled."""
 
 

@@ -132,3 +132,5 @@ find("sn-delay").value = state.run;
 find("sn-delay-box").hidden = runs.length < 2;
 find("sn-bar").hidden = runs[0].batches.length < 2;
 show();
+document.body.dataset.ready = "true"; // for a page that has this one in a frame
+dispatchEvent(new Event("sn-ready"));

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from streamnb.views.chart import Frame
 from streamnb.views.plane import FRAME, Bar, Mark, PlaneLayout
 from streamnb.views.plane_axis import spell_clock
 from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING
 from streamnb.views.plane_words import FATES
-from streamnb.views.shapes import Column, Figure, Grid, Row, Shape, Sheet, area, cross, dot, line, rect, table, text
+from streamnb.views.shapes import (
+    Column,
+    Figure,
+    Grid,
+    Point,
+    Row,
+    Shape,
+    Sheet,
+    area,
+    cross,
+    dot,
+    line,
+    rect,
+    table,
+    text,
+)
 
 _LEFT, _TOP, _WIDE, _HIGH = FRAME
 _UP = 60
@@ -104,10 +119,15 @@ def _results(layout: PlaneLayout, frame: Frame) -> Iterator[Shape]:
     if layout.now:
         y = frame.y(layout.now.y)
         yield line([(frame.left, y), (frame.right, y)], "now", 1.6)
-    seen = [frame.at(point) for point in layout.stair]
-    hidden = sum(1 for x, _ in seen[1:] if x < frame.left)  # what lies left of the frame is not drawn along its edge
-    if seen[hidden:]:
-        yield line([(max(x, frame.left), y) for x, y in seen[hidden:]], "watermark", 3)
+    if layout.stair:
+        yield line(stair_in(frame, layout.stair), "watermark", 3)
+
+
+def stair_in(frame: Frame, stair: Sequence[Point]) -> list[Point]:
+    """Return the watermark's steps in pixels; what lies left of the frame is not drawn along its edge."""
+    seen = [frame.at(point) for point in stair]
+    hidden = sum(1 for x, _ in seen[1:] if x < frame.left)
+    return [(min(max(x, frame.left), frame.right), y) for x, y in seen[hidden:]]
 
 
 def _bar(bar: Bar, frame: Frame) -> Shape:

@@ -214,7 +214,7 @@ def size_figure(history: Sequence[Size], *, log: bool, tried: Tried | None = Non
         rows = [(*row, with_it.get(row[0])) for row in rows]
     behind = table("Size of state", heads, rows)
     label = f"Keys in state by batch: {now.rows:,} now, {now.kept:,} had nothing been evicted."
-    return Figure(label, 264 if tried else 224, tuple(shapes), behind)
+    return Figure(label, 280 if tried else 224, tuple(shapes), behind)
 
 
 class State(View):

@@ -92,6 +92,7 @@ def test_a_step_moves_what_stays_and_nothing_for_those_who_ask_for_calm(page: Pa
         sn.add({left: row, right: row})
         query.step()
     page.goto(sn.save_html(sn.joins(query), tmp_path / "joins.html").as_uri())
+    page.locator(".sn-picture svg").first.wait_for()
     page.keyboard.press("Home")
     page.wait_for_function("() => document.getAnimations().length === 0")
     page.wait_for_function("before => performance.now() > before + 300", arg=page.evaluate("() => performance.now()"))

@@ -151,6 +151,20 @@ def test_state_shows_only_what_changed_or_what_leaves(stormy):
     assert {row.mark for row in grids(view.sheet(19))[0].rows} == {"leaving"}
 
 
+def test_a_long_name_of_the_newest_row_ends_before_the_watermark():
+    source = sn.MemorySource({"at": "datetime", "name": "string"})
+    frame = sn.stream(source).with_watermark("at", "1 minute").group_by(sn.window("at", "1 minute"))
+    query = frame.agg(n=sn.count()).query(name="test-sheets-long")
+    for minute in (0, 6, 7, 0):
+        source.add([{"at": f"2024-01-01 09:{minute:02}:10", "name": f"a name that is {'very ' * 9}long"}])
+        query.run()
+    ruler, *_ = figures(Late(query).sheet(len(query.trace) - 1))
+    (x,) = [shape["points"][0][0] for shape in ruler.shapes if shape.get("id") == "watermark"]
+    (newest,) = [s for s in ruler.shapes if s["kind"] == "text" and s["text"].endswith("the newest heard of")]
+    assert box_of(newest)[2] < x
+    query.stop()
+
+
 def test_a_longer_time_to_live_is_tried_and_the_query_left_alone(stormy):
     view, at = State(stormy), 20
     before = len(stormy.state)
