@@ -74,6 +74,11 @@ class Route:
         """Yield the batches in order; what came before the first known one is read unit by unit."""
         first = min((number for number in self.past if number > self.after), default=0)
         if first > self.after + 1:
+            if self.givens.names:
+                raise QueryError(
+                    f"evolve: the log no longer says by which {', '.join(self.givens.names)} the batches up to "
+                    f"{first - 1} went; what is gone cannot be rebuilt: start a new query."
+                )
             yield from _unknown(inputs, self.past[first])
             first += 1
         for number in range(first, max(self.past, default=-1) + 1):

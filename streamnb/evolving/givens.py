@@ -27,6 +27,11 @@ class Givens:
         self._rules = {table.name: table for table in tables if isinstance(table, Rules)}
         self._times_set = self._times_set_now()
 
+    @property
+    def names(self) -> list[str]:
+        """The params and rules that batches go by."""
+        return [*self._params, *self._rules]
+
     def settled(self, planned: Planned) -> Planned:
         """Return the plan of a batch with all that it is given."""
         if not self._params and not self._rules:

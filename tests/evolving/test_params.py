@@ -150,3 +150,14 @@ def test_a_slider_and_its_param_follow_each_other():
     assert slide.widget.value == 9
     with pytest.raises(sn.PlanError, match="widen the slider"):
         sn.slider("other", 50, 0, 20)
+
+
+def test_what_batches_went_by_before_the_log_begins_is_not_guessed(least, tmp_path):
+    src = source(250)
+    above(src, least).query(checkpoint=tmp_path).run().stop()
+    counted = above(src, least).group_by("card").agg(n=sn.count())
+    with pytest.raises(sn.QueryError, match=f"no longer says by which {least.param} the batches up to 99 went"):
+        counted.query("update", checkpoint=tmp_path, evolve="rebuild")
+    plain = sn.stream(src).group_by("card").agg(n=sn.count())
+    query = plain.query("update", checkpoint=tmp_path, evolve="rebuild")
+    assert sorted(query.state["n"]) == [250, 250]
