@@ -53,7 +53,8 @@ def report(figures: Sequence[Figure]) -> str:
         if busy
         else ""
     )
-    absent = f"\n\nNot measured: {', '.join(missing)}." if missing else ""
+    why = "`make bench` installs Pathway and Bytewax beside us, where `RIVALS_PYTHON` finds them"
+    absent = f"\n\nNot measured: {', '.join(missing)} ({why}; `--light` leaves all three out)." if missing else ""
     return (
         "# What `make bench` measured\n\n"
         f"{facts}. The load is that of the last minute, the bench's own included. Medians over the rounds; every"
