@@ -130,10 +130,12 @@ class Flying(Forking):
             return
         if cancel:
             flight.future.cancel()
-        wait([flight.future])
+        if not flight.future.cancelled():
+            wait([flight.future])
         broken, self._broken = self._broken, True  # until it is told of
         self._flight = None
         if flight.future.cancelled():
+            self._alive()  # or it was a stop: nothing may follow
             return
         error = flight.future.exception()
         if error is not None:
@@ -144,9 +146,9 @@ class Flying(Forking):
 
     def _give_up_flight(self) -> None:
         """Wait until nothing is on its way any more; what has not started does not."""
-        if self._flight is not None:
-            self._flight.future.cancel()
-            wait([self._flight.future])
+        flight = self._flight
+        if flight is not None and not flight.future.cancel():
+            wait([flight.future])
 
 
 def _fly(future: Future[float], work: Callable[[], float]) -> None:

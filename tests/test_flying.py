@@ -155,6 +155,21 @@ def test_a_stop_waits_for_the_batch_on_its_way(tmp_path):
     assert len(ended) == 1
 
 
+def test_a_batch_whose_thread_never_began_is_done_again(tmp_path, monkeypatch):
+    def interrupted(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    sink = Slow()
+    query = counted(sn.stream(source())).query("update", sink=sink, checkpoint=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            query.run()
+    assert (sink.written, query.progress) == ([], [])
+    query.run()
+    assert sink.written == EXPECTED
+
+
 def test_sqlite_and_checkpoint_agree_after_every_way_to_run(tmp_path):
     def there(path):
         with closing(sqlite3.connect(path)) as db:
