@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from streamnb.connect import Source
-from streamnb.errors import CheckpointError, QueryError
+from streamnb.errors import CheckpointError, PlanError, QueryError
 from streamnb.evolving.carrying import Route, asked_alike, carry, run_again
 from streamnb.evolving.evolution import Evolution, planned
 from streamnb.evolving.givens import Givens
@@ -165,6 +165,11 @@ class Forking(Evolving):
         From batch 32 on the new logic decides; nothing is read again.
           ✓ group_by window dep 1 hour → n=count(): kept (its keys and settings are the same)
         """
+        if not isinstance(other, Forking):
+            raise PlanError(
+                f"switch_to: {type(other).__name__} is no query; switch to a fork: q.switch_to(q.fork(query=frame)).",
+                code="OPTION_INVALID",
+            )
         with self._lock:
             self._ready()
             self._finish_begun()

@@ -20,6 +20,8 @@ def unlike(given: Any, wanted: Any) -> str | None:
         return _no_table(as_table(given), wanted)
     if isinstance(wanted, Mapping) and not isinstance(given, Mapping):
         return f"give a dict with {', '.join(map(repr, wanted))}, not {briefly(given)}"
+    if isinstance(wanted, pd.Timestamp) and _time(given) is None:
+        return f"give a time, such as pd.Timestamp('2013-02-09 06:00'), not {briefly(given)}"
     return None
 
 
@@ -68,8 +70,18 @@ def _no_table(given: Any, wanted: pd.DataFrame) -> str | None:
     return f"there is no column {lacking[0]!r}, only {list(given.columns)}" if lacking else None
 
 
+def _time(given: Any) -> pd.Timestamp | None:
+    """Return a time, also one that is written down."""
+    try:
+        return pd.Timestamp(given) if isinstance(given, str | dt.date) else None
+    except ValueError:
+        return None
+
+
 def _same(given: Any, wanted: Any) -> bool:
     try:
+        if isinstance(wanted, pd.Timestamp):
+            return _time(given) == wanted
         if isinstance(wanted, float):
             return abs(float(given) - wanted) <= 1e-9 * max(1.0, abs(wanted))
         return bool(given == wanted)

@@ -147,10 +147,10 @@ def _judged(exercise: Exercise, answer: Any, worlds: Sequence[World], given: Seq
 
 def _but(exercise: Exercise, answer: Any, given: Sequence[_Found]) -> str | None:
     """Return what is wrong with a right answer."""
+    if not all(found.streamed for found in given) and _streams(exercise):
+        return "that is a table, made when all was there; a stream has no last row, so give a frame"
     if exercise.but is None:
         return None
-    if not all(found.streamed for found in given):
-        return "that is a table, made when all was there; a stream has no last row, so give a frame"
     try:
         return exercise.but(answer)
     except Exception as error:  # noqa: BLE001  as in judge
@@ -190,7 +190,7 @@ def _asked(exercise: Exercise) -> ast.FunctionDef | None:
 def _given(exercise: Exercise, answer: Any, world: World) -> _Found:
     """Return what an answer gives in a world."""
     if not callable(answer):
-        return _Found(answer)
+        return _Found(answer, streamed=False)
     trial = exercise.trial
     found = trial(answer, *world.arguments) if trial else answer(*world.arguments)
     if found is None and not trial and _does_something(answer):
@@ -213,6 +213,12 @@ def _plain(found: Any, mode: str) -> _Found:
         return _Found(found)
     query = ran(played(found, mode) if isinstance(found, StreamFrame) else found)
     return _Found(query.result, len(query.late))
+
+
+@lru_cache
+def _streams(exercise: Exercise) -> bool:
+    """Tell whether a frame is asked for: whether the solution gives one."""
+    return _given(exercise, exercise.solution, exercise.worlds()[0]).streamed
 
 
 @lru_cache

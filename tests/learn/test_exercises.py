@@ -118,6 +118,10 @@ def test_a_table_may_have_many_forms(form):
     assert str(judge(DOUBLE, lambda numbers: form(table(double(numbers))))) == "right"
 
 
+def test_a_time_may_be_written_down():
+    assert str(judge(exercise("00.B"), "2013-02-08 20:00")) == "right"
+
+
 def test_a_query_is_run_to_its_end_for_the_learner():
     def open_one(rows):
         return rows.group_by(sn.window("dep", "1 day", start="10 hours")).agg(n=sn.count()).query("update")
@@ -181,6 +185,12 @@ def test_a_check_tells_nothing_of_the_queries_it_makes(monkeypatch):
 SESSION = sn.session_window("at", "30 minutes")
 
 
+def seoul_in_pandas(rows):
+    hours = pd.Timedelta("14h")
+    days = (rows.collect()["dep"] + hours).dt.normalize() - hours
+    return days.value_counts().rename_axis("window_start").rename("n")
+
+
 def visits_with(delay):
     def visits(clicks):
         once = clicks.with_watermark("at", delay).drop_duplicates_within_watermark(["id"])
@@ -194,6 +204,7 @@ def visits_with(delay):
     [
         ("05.A", lambda clicks: clicks.drop_duplicates(["id"]), "the state holds 650 of 650 ids"),
         ("05.A", lambda clicks: clicks.collect().drop_duplicates("id"), "that is a table"),
+        ("02.A", seoul_in_pandas, "that is a table"),
         ("05.B", visits_with("5 minutes"), "as a stream it gets 2 visits wrong"),
         (
             "05.B",
@@ -216,6 +227,11 @@ def test_what_is_right_but_not_in_a_stream_is_told(name, answer, but):
         ("03.A", 5, "give a dict"),
         ("04.A", {"audit file": "append", "departure board": "append", "bar chart": "update"}, "the board is silent"),
         ("04.A", {"audit file": "Append"}, "audit file: 'Append' is no mode"),
+        ("03.A", {"delay": 5, "median_wait": pd.Timedelta("8h")}, "both numbers of hours"),
+        ("00.B", 20, "give a time, such as pd.Timestamp('2013-02-09 06:00'), not 20"),
+        ("00.B", "some day", "not 'some day'"),
+        ("15.A", lambda q, better, at_batch: q.switch_to(better, at_batch=at_batch), "StreamFrame is no query"),
+        ("03.B", lambda rows: rows.select("dep"), "give the reports themselves"),
         ("04.A", "append", "give a dict"),
         ("08.A", lambda past, live: (past, live), "give a table or a frame, not a tuple"),
         ("12.A", lambda _, __: iter(()), "nothing is predicted and nothing learned"),

@@ -59,8 +59,8 @@ def _mean_wait() -> dict[str, float]:
 
 def _told(given: object) -> str:
     """Say what is wrong with an answer: its form, the flights it loses, or its wait."""
-    delay = given.get("delay") if isinstance(given, Mapping) else None
-    if not isinstance(delay, int | float):
+    delay, wait = (given.get(name) for name in ("delay", "median_wait")) if isinstance(given, Mapping) else (None, None)
+    if not isinstance(delay, int | float) or not isinstance(wait, int | float | None):
         return 'give a dict with "delay" and "median_wait", both numbers of hours'
     if delay < _smallest(2):
         reports = _reports("2013-02-08")
@@ -86,6 +86,8 @@ def _damaged(day: str, row: int) -> StreamFrame:
 def _hourly(rows: StreamFrame) -> StreamFrame:
     if not isinstance(rows, StreamFrame):
         raise Told(f"give a frame, such as rows.filter(…), not {briefly(rows)}")
+    if not {"dep", "arr"} <= set(rows.schema):
+        raise Told("give the reports themselves, with dep and arr; the check counts them")
     marked = rows if rows.node.event_times else rows.with_watermark("dep", "3 hours")
     return marked.group_by(window("dep", "1 hour")).agg(flights=count())
 

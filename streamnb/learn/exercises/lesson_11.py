@@ -124,7 +124,10 @@ EXERCISES = (
                 "it counts all payments ever, so good customers are blocked: ten minutes matter",
                 _often(lambda *_: True),
             ),
-            Wrong("the state is read and never written: state.update(…)", _often(_within_ten, remembers=False)),
+            Wrong(
+                "nothing is ever blocked; what a rule reads from its state it must have written: state.update(…)",
+                _often(_within_ten, remembers=False),
+            ),
         ),
         hints=(
             "Three things give a thief away: many payments in minutes, two cities within the hour, a large amount.",

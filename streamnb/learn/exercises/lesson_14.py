@@ -55,7 +55,10 @@ def _by_parts(rows: StreamFrame) -> StreamFrame:
 
 def _waiting(answer: Callable[[StreamFrame], StreamFrame]) -> str | None:
     """Say how much the workers wait, where that is too much."""
-    idle = max(workers(answer(*world.arguments)).idle for world in _worlds())
+    frames = [answer(*world.arguments) for world in _worlds()]
+    if not all(isinstance(frame, StreamFrame) for frame in frames):
+        return "give the frame itself: of a query nobody can say how workers would share it"
+    idle = max(workers(frame).idle for frame in frames)
     return f"eight workers are idle {idle:.0%} of the time; under a third is asked" if idle > LEAST_IDLE else None
 
 
