@@ -37,7 +37,12 @@ def page(browser: Browser) -> Iterator[Page]:
 def test_a_rendered_lesson_steps_without_a_kernel(page: Page, rendered: Path):
     page.goto((rendered / f"{LESSON}.html").as_uri())
     page.locator("iframe").first.scroll_into_view_if_needed()
-    figure = page.frame_locator("iframe").first
+    clocks = page.frame_locator("iframe").first
+    clocks.locator("#sn-where", has_text="windows by dep").wait_for()
+    clocks.locator("#sn-step").click()
+    clocks.get_by_text("145 rows lie in 17 windows").first.wait_for()
+    page.locator("iframe").nth(1).scroll_into_view_if_needed()
+    figure = page.frame_locator("iframe").nth(1)
     where = figure.locator("#sn-where")
     where.filter(has_text="batch 0 of 31").wait_for()
     marks = figure.locator(".sn-picture circle[style*='sn-ontime']")
