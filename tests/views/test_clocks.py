@@ -31,7 +31,7 @@ def test_strips_stand_and_bands_lie(clocks):
     strips = boxes(clocks)
     assert [(box["tip"], box["h"]) for box in strips] == [
         ("06:00–07:00: 2 rows", 420.0),
-        ("07:00–08:00: 1 rows", 420.0),
+        ("07:00–08:00: 1 row", 420.0),
     ]
     clocks.hear("by", "processing")
     bands = boxes(clocks)
