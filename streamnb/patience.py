@@ -24,11 +24,12 @@ _asking: ContextVar[threading.Event | None] = ContextVar("asking", default=None)
 @contextmanager
 def asking(ended: threading.Event) -> Iterator[None]:
     """Ask sources and sinks in the name of a query; who waits for the answer gives up once ``ended`` is set."""
-    token = _asking.set(ended)
+    before = _asking.get()
     try:
+        _asking.set(ended)  # in here: an interrupt right behind it must not leave it set
         yield
     finally:
-        _asking.reset(token)
+        _asking.set(before)
 
 
 def asker() -> threading.Event | None:
