@@ -52,6 +52,7 @@ def start_spark(folder: Path) -> Any:
     """Return a local session that leaves its files in ``folder``."""
     from pyspark.sql import SparkSession
 
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # a machine's own name need not lead anywhere
     os.environ["PYSPARK_PYTHON"] = sys.executable  # Spark reads it here; else it takes the first python3 of PATH
     builder = SparkSession.builder.master("local[2]").appName("streamnb's oracle")
     for name, value in _SETTINGS.items():
