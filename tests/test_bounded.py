@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -49,3 +50,34 @@ def test_ten_thousand_batches_keep_the_state_as_it_was(name: str):
     early_rows, early_held = np.array(sizes[: BATCHES // 10]).T
     assert rows.max() <= 2 * early_rows.max()
     assert held.max() <= 2 * early_held.max()
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """Return how many Python functions something calls."""
+    count = 0
+
+    def called(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(called)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_a_batch_asks_nothing_of_those_before_it():
+    source = sn.MemorySource({"at": "datetime", "key": "string"})
+    query = sn.stream(source).with_watermark("at", "10 seconds").group_by("key").agg(n=sn.count()).query("update")
+
+    def feed(batches: int) -> None:
+        for _ in range(batches):
+            source.add([{"at": "2026-01-01 00:00:01", "key": "a"}])
+            query.step()
+
+    feed(10)
+    early = calls_of(lambda: feed(10))
+    feed(2000)
+    assert calls_of(lambda: feed(10)) < 1.2 * early

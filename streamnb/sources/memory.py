@@ -54,7 +54,7 @@ class MemorySource:
         return None if end > len(self._units) else Unit(end, None, self._together.get(end, ()), paced=False)
 
     def __repr__(self) -> str:
-        return f"MemorySource({len(self._units)} units, {sum(map(len, self._units))} rows)"
+        return f"MemorySource({len(self._units)} units, {self._rows[-1]} rows)"
 
 
 def add(rows: Mapping[MemorySource, Any]) -> None:

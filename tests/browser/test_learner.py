@@ -1,4 +1,4 @@
-"""Four lessons as a learner takes them: guess, run, use the figure, answer wrongly, then rightly; in both themes."""
+"""Five lessons as a learner takes them: guess, run, use the figure, answer wrongly, then rightly; in both themes."""
 
 from __future__ import annotations
 
@@ -59,12 +59,17 @@ LEARNERS = (
         "def exact(rows, batch_id, db):\n    append(rows, batch_id, db)",
         "appended again",
     ),
+    Learner(
+        "15_change_the_rules", "predict", "6", "you said 6; it is 3", "diff",
+        "def change(q, better, at_batch):\n    q.evolve(better)", "evolve does not wait",
+    ),
 )  # fmt: skip
 
 
 def answer(notebook: Notebook, learner: Learner) -> None:
     cell = notebook.cell(learner.cell(learner.predict))
-    if learner.guess.isdigit():
+    cell.locator("button", has_text="That is my guess").wait_for()
+    if cell.locator("input").count():
         cell.locator("input").first.fill(learner.guess)
         cell.locator("input").first.press("Tab")
     else:
@@ -80,6 +85,9 @@ def look(notebook: Notebook, learner: Learner) -> None:
         figure.locator("select").first.select_option("before commit")
         figure.locator("svg text", has_text="322 twice").first.wait_for()
         return
+    if learner.figure == "diff":
+        figure.locator("svg text", has_text="batch").first.wait_for()
+        return
     where = figure.locator(".sn-where").first
     where.wait_for()
     before = where.inner_text()
@@ -92,7 +100,7 @@ def look(notebook: Notebook, learner: Learner) -> None:
 def picture(notebook: Notebook, learner: Learner) -> None:
     for theme in ("Light", "Dark"):
         notebook.set_theme(f"JupyterLab {theme}")
-        figure = notebook.cell(learner.cell(learner.figure)).locator(".sn-dashboard").first
+        figure = notebook.cell(learner.cell(learner.figure)).locator(".sn-dashboard, svg:has(text)").first
         figure.scroll_into_view_if_needed()
         figure.screenshot(path=ARTIFACTS / f"learner-{learner.number}-{theme.lower()}.png")
     notebook.set_theme("JupyterLab Light")
