@@ -215,7 +215,8 @@ def packed(header: Mapping[str, Any], frames: Sequence[pl.DataFrame | None], com
     for frame in frames:
         part = io.BytesIO()
         if frame is not None:
-            frame.write_ipc_stream(part, compression=compression)
+            # a copy of its own: Polars locks what it writes, and asks for the interpreter meanwhile
+            frame.clone().write_ipc_stream(part, compression=compression)
         parts.append(part.getvalue())
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 

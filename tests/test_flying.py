@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -184,3 +186,27 @@ def test_sqlite_and_checkpoint_agree_after_every_way_to_run(tmp_path):
         query.stop()
         assert there(tmp_path / f"{name}.db") == [(0, 125), (1, 125)]
         assert list(sn.recover(tmp_path / name).batches["batch_id"])[-1] == 249
+
+
+LOOKED_AT_WHILE_WRITTEN = """
+import threading
+import polars as pl
+from streamnb.state_files import packed
+
+frame, done = pl.DataFrame({"k": list(range(5000))}), threading.Event()
+
+
+def write() -> None:
+    for _ in range(300):
+        packed({}, [frame], "uncompressed")
+    done.set()
+
+
+threading.Thread(target=write, daemon=True).start()
+while not done.is_set():
+    len(frame)
+"""
+
+
+def test_a_frame_may_be_looked_at_while_it_is_written():
+    subprocess.run([sys.executable, "-c", LOOKED_AT_WHILE_WRITTEN], check=True, timeout=LONG)
