@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 
-def say(line: str) -> None:
-    """Tell the user something in the cell that runs now."""
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
+
+
+say: Callable[[str], None] = _print
+"""Tell the user something in the cell that runs now."""
 
 
 def _as_text(query: Any) -> None:
@@ -24,7 +27,7 @@ answer: Callable[[Any], None] = _as_text
 """Display an answer that has a figure, as the value of a cell."""
 
 
-def _in_silence(query: Any) -> None:
+def _in_silence(_: Any) -> None:
     """Tell nobody: outside a notebook ``q.findings`` waits to be asked."""
 
 
@@ -34,10 +37,11 @@ opened: Callable[[Any], None] = _in_silence
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Tell of no query that is made within: a check makes many, and says one thing."""
-    global opened  # noqa: PLW0603  the hook itself is silenced
-    before, opened = opened, _in_silence
+    """Tell of no query that is made or replaced within: a check makes many, and says one thing."""
+    global opened, say  # noqa: PLW0603  the hooks themselves are silenced
+    before = opened, say
+    opened = say = _in_silence
     try:
         yield
     finally:
-        opened = before
+        opened, say = before

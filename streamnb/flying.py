@@ -87,8 +87,7 @@ class Flying(Forking):
             self._journal.begin(computed.begun)
         self._journal.keep(number, batch.point.changes, computed.dead)
         reached("sink.begin")
-        with asking(self._inputs.ended):
-            self._delivery.write(number, computed.rows)
+        asking(self._inputs.ended, lambda: self._delivery.write(number, computed.rows))
         reached("sink.end")
         seconds = time.perf_counter() - started
         self._journal.commit(number, batch.next_watermark)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -52,8 +53,7 @@ class Inputs:
 
         ``whole`` takes all that waits of sources that set no pace.
         """
-        with asking(self.ended):
-            return self._plan(targets, whole=whole)
+        return asking(self.ended, lambda: self._plan(targets, whole=whole))
 
     def _plan(self, targets: Mapping[int, Offset] | None, *, whole: bool) -> Planned | None:
         units = {n: unit for n in self.offsets if (unit := self._unit(n, targets)) is not None}
@@ -73,8 +73,7 @@ class Inputs:
         return Planned(ends, None) if any(end and end != self.offsets[n] for n, end in ends.items()) else None
 
     def latest(self) -> dict[int, Offset]:
-        with asking(self.ended):
-            return {n: source.latest() for n, source in enumerate(self.sources)}
+        return asking(self.ended, lambda: {n: source.latest() for n, source in enumerate(self.sources)})
 
     def _unit(self, number: int, targets: Mapping[int, Offset] | None) -> Unit | None:
         source, start = self.sources[number], self.offsets[number]
@@ -99,8 +98,7 @@ class Inputs:
 
         Records that are no rows go to ``aside``, each with its source; without it the first is a DataError.
         """
-        with asking(self.ended):
-            return {id(source): self._rows(n, offsets[n], aside) for n, source in enumerate(self.sources)}
+        return asking(self.ended, lambda: {id(s): self._rows(n, offsets[n], aside) for n, s in enumerate(self.sources)})
 
     def _rows(self, number: int, end: Offset, aside: list[tuple[str, BadRecord]] | None) -> pl.DataFrame:
         source, start, schema = self.sources[number], self.offsets[number], self._schemas[number]
@@ -133,8 +131,7 @@ class Inputs:
         """Tell the sources up to where batches have happened for good."""
         for n, source in enumerate(self.sources):
             if self.commits and offsets[n] != self._released[n]:
-                with asking(self.ended):
-                    source.commit(offsets[n])
+                asking(self.ended, partial(source.commit, offsets[n]))
                 self._released[n] = offsets[n]
 
     def rewind(self, offsets: Mapping[int, Offset]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from narwhals._expression_parsing import ExprKind, ExprNode
 
 from streamnb.errors import PlanError
 from streamnb.time import duration, spell
+from streamnb.within import Found, within
 
 Value = bool | int | float | str
 
@@ -31,14 +31,9 @@ class Setting:
     units: set[str | None] = field(default_factory=set)  # in which it is a delay
 
 
-@contextmanager
-def giving(values: Mapping[str, Any]) -> Iterator[None]:
-    """Have expressions and rules go by some values meanwhile, not by those of now."""
-    token = _GIVEN.set(values)
-    try:
-        yield
-    finally:
-        _GIVEN.reset(token)
+def giving(values: Mapping[str, Any], call: Callable[[], Found]) -> Found:
+    """Return what a call gives while expressions and rules go by some values, not by those of now."""
+    return within(_GIVEN, values, call)
 
 
 def given(name: str, now: Callable[[], Any]) -> Any:

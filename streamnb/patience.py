@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from streamnb.errors import LibraryMissingError, StoppedError
+from streamnb.within import within
 
 Found = TypeVar("Found")
 GLANCE = 0.05
@@ -21,15 +21,9 @@ GLANCE = 0.05
 _asking: ContextVar[threading.Event | None] = ContextVar("asking", default=None)
 
 
-@contextmanager
-def asking(ended: threading.Event) -> Iterator[None]:
+def asking(ended: threading.Event, call: Callable[[], Found]) -> Found:
     """Ask sources and sinks in the name of a query; who waits for the answer gives up once ``ended`` is set."""
-    before = _asking.get()
-    try:
-        _asking.set(ended)  # in here: an interrupt right behind it must not leave it set
-        yield
-    finally:
-        _asking.set(before)
+    return within(_asking, ended, call)
 
 
 def asker() -> threading.Event | None:

@@ -313,8 +313,7 @@ class Query(Flying):
         rows = self._read(begun, aside, is_logged=is_logged)
         read = time.perf_counter()
         reached("batch.read")
-        with giving(given):
-            out = self._graph.run(rows, batch)
+        out = giving(given, lambda: self._graph.run(rows, batch))
         computed = time.perf_counter()
         reached("batch.computed")
         dead = letters(batch_id, [*aside, *too_far_ahead(self._graph, batch_id)])

@@ -13,24 +13,30 @@ from streamnb.patience import asker, asking
 
 def test_who_asks_is_told_within_and_nobody_afterwards():
     outer, inner = threading.Event(), threading.Event()
-    with asking(outer):
-        with asking(inner):
-            assert asker() is inner
-        assert asker() is outer
+    assert asking(outer, lambda: (asking(inner, asker), asker())) == (inner, outer)
     assert asker() is None
 
 
-def test_an_interrupt_right_behind_the_first_word_leaves_nobody_asking():
-    def strike(frame: Any, event: str, _: Any) -> None:
-        if event == "c_return" and frame.f_code.co_name == "asking" and asker() is not None:
+@pytest.mark.parametrize("event", ["call", "return", "c_call", "c_return"])
+@pytest.mark.parametrize("number", range(8))
+def test_an_interrupt_anywhere_leaves_nobody_asking(event: str, number: int):
+    seen, here = 0, sys._getframe()
+
+    def strike(frame: Any, what: str, _argument: Any) -> None:
+        nonlocal seen
+        seen += what == event and frame is not here
+        if seen > number and frame is not here:
             sys.setprofile(None)
             raise KeyboardInterrupt
 
     def ask() -> None:
-        with asking(threading.Event()):
-            pytest.fail("it was interrupted before")
+        asking(threading.Event(), lambda: len([1]))
 
     sys.setprofile(strike)
-    with pytest.raises(KeyboardInterrupt):
+    try:
         ask()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.setprofile(None)
     assert asker() is None

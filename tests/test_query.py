@@ -452,7 +452,7 @@ def test_rewinding_while_it_plays(source: sn.MemorySource) -> None:
 
 def test_the_oldest_batches_are_let_go_when_they_weigh_too_much(source: sn.MemorySource) -> None:
     query = counts(source, "1s").query("update")
-    query._history._budget = 1_000
+    query._history._budget = 40_000
     for second in range(80):
         feed(source, second)
         query.step()

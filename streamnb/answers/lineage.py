@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import narwhals as nw
@@ -115,8 +115,7 @@ class Recording:
         tables = [table for step in graph.steps for table in step.tables]
         for number, trace in enumerate(self.traces[:until]):
             batch = Batch(pl.DataFrame(), id=trace.batch_id, time=instant(trace.time))
-            with giving(trace.given):
-                graph.run(self.numbered(number, marked), batch)
+            giving(trace.given, partial(graph.run, self.numbered(number, marked), batch))
             yield graph
             graph.watermark.advance()
             for table in tables:

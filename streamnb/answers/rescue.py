@@ -22,8 +22,10 @@ from streamnb.time import MILLISECOND, spell
 def rescues(recording: Recording, row: int, stops: Sequence[Stop]) -> tuple[Rescue, ...]:
     """Return what would have saved a row that an operator dropped as late."""
     stop = next(stop for stop in stops if stop.late)
-    with giving(recording.traces[next(iter(stop.late))].given):
-        return (*_delay(recording, row, stops, stop), *_earlier(recording, stop), *_mode(recording, stop))
+    return giving(
+        recording.traces[next(iter(stop.late))].given,
+        lambda: (*_delay(recording, row, stops, stop), *_earlier(recording, stop), *_mode(recording, stop)),
+    )
 
 
 def _delay(recording: Recording, row: int, stops: Sequence[Stop], stop: Stop) -> Iterator[Rescue]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,11 +81,15 @@ def run(
     for place, unit in enumerate(units):
         for rows in unit.rows.values():
             outcome.read_at[ids_in(rows)] = unit.time
-        with giving(unit.given):
-            _batch(graph, unit, outcome)
-            if no_data and (unit.idle or place == len(units) - 1):
-                _quiet(graph, unit.time, outcome)
+        is_quiet = no_data and (unit.idle or place == len(units) - 1)
+        giving(unit.given, partial(_unit, graph, unit, outcome, is_quiet=is_quiet))
     return outcome
+
+
+def _unit(graph: Graph, unit: Unit, outcome: Outcome, *, is_quiet: bool) -> None:
+    _batch(graph, unit, outcome)
+    if is_quiet:
+        _quiet(graph, unit.time, outcome)
 
 
 def _quiet(graph: Graph, time: int, outcome: Outcome) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import polars as pl
 
@@ -96,8 +97,8 @@ def run_again(graph: Graph, inputs: Inputs, route: Route) -> int:
         rows = _read(inputs, number, past.planned, route.counts)
         _marked(graph, late, past.watermark)
         planned = route.givens.settled(past.planned)
-        with giving(route.givens.values(planned.given)):
-            graph.run(rows, Batch(pl.DataFrame(), id=number, time=planned.time or 0))
+        batch = Batch(pl.DataFrame(), id=number, time=planned.time or 0)
+        giving(route.givens.values(planned.given), partial(graph.run, rows, batch))
         for table in graph.tables:
             table.commit()
         inputs.rewind(past.planned.offsets)

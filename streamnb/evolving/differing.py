@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -135,10 +135,8 @@ class _Run:
         graph = Graph(carried(recording.plan), Opening(recording.output_mode, recording.watermark.like()))
         for number, trace in enumerate(recording.traces[: self.at[-1] + 1 if self.at else 0]):
             self._marked(graph, trace.batch_id)
-            with giving(trace.given):
-                graph.run(
-                    recording.numbered(number), Batch(pl.DataFrame(), id=trace.batch_id, time=instant(trace.time))
-                )
+            batch = Batch(pl.DataFrame(), id=trace.batch_id, time=instant(trace.time))
+            giving(trace.given, partial(graph.run, recording.numbered(number), batch))
             for table in graph.tables:
                 table.commit()
             self._note(graph)

@@ -170,10 +170,7 @@ class Spooled:
     def _guessed(self) -> Format:
         """Return the JSON that the first records look like."""
         ended = threading.Event()
-        with asking(ended):
-            until = time.monotonic() + self._timeout
-            while not (end := self._end(0)) and time.monotonic() < until:
-                ended.wait(GLANCE)
+        end = asking(ended, lambda: self._first_end(ended))
         ended.set()
         first = self._spool.first
         records = self._spool.read(first, min(end, first + _SAMPLE))
@@ -181,6 +178,13 @@ class Spooled:
         if not found:
             raise DataError(f"{self._verb}: nothing came to guess the columns from; give schema={{…}}.")
         return Json(found)
+
+    def _first_end(self, ended: threading.Event) -> int:
+        """Return up to where records came before the timeout, once the first is there."""
+        until = time.monotonic() + self._timeout
+        while not (end := self._end(0)) and time.monotonic() < until:
+            ended.wait(GLANCE)
+        return end
 
     def _added_types(self) -> dict[str, pl.DataType]:
         added: dict[str, pl.DataType] = {self._tag: pl.String()} if self._tag else {}

@@ -111,8 +111,9 @@ def check(notebook: Notebook, learner: Learner, source: str) -> str:
     notebook.page.evaluate(SET_SOURCE, [learner.cell("exercise-a"), source])
     notebook.run_cell(learner.cell("exercise-a"))
     notebook.run_cell(learner.cell("check-a"))
-    (output,) = notebook.outputs(learner.cell("check-a"))
-    return "".join(output["data"]["text/plain"])
+    outputs = notebook.outputs(learner.cell("check-a"))
+    assert len(outputs) == 1, outputs
+    return "".join(outputs[0]["data"]["text/plain"])
 
 
 @pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.lesson)

@@ -453,8 +453,8 @@ def test_an_interrupted_wait_leaves_the_query_as_it_was(topic):
     end = source.latest()
     ended = threading.Event()
     ended.set()
-    with asking(ended), pytest.raises(sn.QueryError, match="stopped while it waited"):
-        source.read(None, end)
+    with pytest.raises(sn.QueryError, match="stopped while it waited"):
+        asking(ended, lambda: source.read(None, end))
     assert len(source.read(None, end).rows) == 1
 
 
