@@ -29,12 +29,15 @@ class Still:
             put({mime: self._shown[name]}, name)
 
     def refresh(self) -> None:
-        """Bring every picture that is displayed up to date, in whatever cells it stands."""
-        for name, old in tuple(self._shown.items()):
-            mime, make = self._pictures[name]
-            self._shown[name] = make()
-            if self._shown[name] != old:
-                replace({mime: self._shown[name]}, name)
+        """Bring every picture that is displayed up to date, in whatever cells it stands.
+
+        All are made before the first is sent: a notebook that is saved meanwhile keeps pictures of one batch.
+        """
+        newest = {name: self._pictures[name][1]() for name in self._shown}
+        changed = [name for name, picture in newest.items() if picture != self._shown[name]]
+        self._shown |= newest
+        for name in changed:
+            replace({self._pictures[name][0]: newest[name]}, name)
 
 
 def put(bundle: Mapping[str, Any], name: str | None = None) -> None:

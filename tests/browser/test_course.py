@@ -49,6 +49,9 @@ ANSWERS = """async times => {
 def button(notebook: Notebook, cell: int, name: str):
     return notebook.cell(cell).locator(f"button.sn-{name}").first
 
+KEPT = """part => JSON.stringify(
+  window.jupyterapp.shell.currentWidget.content.widgets[0].model.outputs.toJSON()).includes(part)"""
+
 
 @pytest.fixture(scope="module")
 def own(lab: Lab) -> str:
@@ -109,15 +112,14 @@ def test_the_saved_lesson_keeps_a_picture_and_a_table(open_notebook: Open, lab: 
     button(notebook, 0, "step").wait_for()
     notebook.cell(0).locator("button", has_text="play").first.click()
     notebook.cell(0).locator(".sn-status", has_text="done").wait_for(timeout=60_000)
-    notebook.page.wait_for_function(
-        "() => JSON.stringify(window.jupyterapp.shell.currentWidget.content.widgets[0].model.outputs.toJSON())"
-        ".includes('14:28')",
-        timeout=30_000,
-    )
+    picture, rows = "watermark 14:28", "Result after batch 31"
+    for part in (picture, rows):
+        notebook.page.wait_for_function(KEPT, arg=part, timeout=30_000)
     notebook.save()
-    saved = (lab.notebooks / name).read_text()
-    assert "image/svg+xml" in saved
-    assert "<table" in saved
+    saved = json.loads((lab.notebooks / name).read_text())
+    kept = {mime: "".join(text) for output in saved["cells"][0]["outputs"] for mime, text in output["data"].items()}
+    assert picture in kept["image/svg+xml"]
+    assert rows in kept["text/html"]
 
 
 def test_playing_leaves_the_kernel_free(open_notebook: Open, own: str):
