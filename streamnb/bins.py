@@ -18,6 +18,9 @@ _SPARSE, _FEW = 8, 4096
 _SORTED, _APART = 2**16, 2**62
 """So few rows are sorted where there would be more bins than that; beyond, hashing is quicker."""
 
+_PLACES = np.arange(2**17)
+_PLACES.flags.writeable = False
+
 
 class Bins:
     """A bin for every row, out of ``count``; the bins that have rows are the groups, in order of their first rows."""
@@ -43,7 +46,7 @@ class Bins:
     def least(self) -> Numbers:
         """The first row of every bin, the number of rows where it has none."""
         least = np.full(self.count, len(self.of))
-        np.minimum.at(least, self.of, np.arange(len(self.of)))
+        np.minimum.at(least, self.of, _places(len(self.of)))
         return least
 
     @cached_property
@@ -51,7 +54,7 @@ class Bins:
         """The first rows of the groups, in order."""
         if 4 * self.count < len(self.of):
             return np.sort(self.least[self.least < len(self.of)])
-        return np.flatnonzero(self.least[self.of] == np.arange(len(self.of)))
+        return np.flatnonzero(self.least[self.of] == _places(len(self.of)))
 
     @cached_property
     def groups(self) -> Numbers:
@@ -74,6 +77,11 @@ class Bins:
     def _weighed(self, numbers: NDArray[np.generic]) -> NDArray[np.float64]:
         sums: NDArray[Any] = np.bincount(self.of, numbers, self.count)
         return sums[self.groups]
+
+
+def _places(count: int) -> Numbers:
+    """Return 0, 1, 2 …: to write them anew for every batch takes as long as to add up its rows."""
+    return _PLACES[:count] if count <= len(_PLACES) else np.arange(count)
 
 
 def _ranks(numbers: Numbers) -> tuple[Numbers, int]:

@@ -26,8 +26,9 @@ class Source(Protocol):
     A source may also have ``unit(start) -> Unit | None``, the next piece that a single step should take (else a step
     takes all there is), ``arrival``, the name of the column that says when a row arrived, ``status``, a line on its
     connection that ``q.sources`` shows, ``trouble``, a ``streamnb.contact.Trouble`` while its server is away, and
-    ``waiting(end) -> int | None``, how many rows or records it knows of after an offset, without asking anyone, and
-    ``fields``, those columns of ``schema`` that a user may name. One that waits for a network asks
+    ``waiting(end) -> int | None``, how many rows or records it knows of after an offset, without asking anyone,
+    ``fields``, those columns of ``schema`` that a user may name, and ``prepare(start)``, which ``q.run()`` calls before
+    it computes a batch: a thread of the source's may read what follows meanwhile. One that waits for a network asks
     ``streamnb.patience`` whether to go on.
 
     >>> class Countdown:

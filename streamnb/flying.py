@@ -6,10 +6,8 @@ log of a batch is begun when the batch before it has landed. Where it fails, wha
 
 from __future__ import annotations
 
-import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
@@ -19,6 +17,7 @@ from streamnb.evolving.forking import Forking
 from streamnb.history import Point
 from streamnb.inputs import Planned
 from streamnb.journal import Begun
+from streamnb.meanwhile import meanwhile
 from streamnb.patience import asking
 from streamnb.points import reached
 from streamnb.progress import Progress, Trace
@@ -115,9 +114,7 @@ class Flying(Forking):
     def _launch(self, batch: Closed) -> None:
         self._alive()
         self._flight = flight = Flight(batch, Future())  # before the thread is there: an interrupt must not lose it
-        threading.Thread(
-            target=_fly, args=(flight.future, lambda: self._hand_over(batch)), name="streamnb delivery", daemon=True
-        ).start()
+        meanwhile(flight.future, lambda: self._hand_over(batch), "delivery")
 
     def _land(self, *, cancel: bool = False) -> None:
         """Wait for the batch that is on its way, if one is; raise what it failed with.
@@ -148,11 +145,3 @@ class Flying(Forking):
         flight = self._flight
         if flight is not None and not flight.future.cancel():
             wait([flight.future])
-
-
-def _fly(future: Future[float], work: Callable[[], float]) -> None:
-    if future.set_running_or_notify_cancel():
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001  raised where the batch lands
-            future.set_exception(error)

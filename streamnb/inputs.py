@@ -100,6 +100,12 @@ class Inputs:
         """
         return asking(self.ended, lambda: {id(s): self._rows(n, offsets[n], aside) for n, s in enumerate(self.sources)})
 
+    def prepare(self, offsets: Mapping[int, Offset]) -> None:
+        """Let sources that can read what follows some offsets before it is asked for."""
+        for n, source in enumerate(self.sources):
+            if offsets[n] and hasattr(source, "prepare"):
+                source.prepare(offsets[n])
+
     def _rows(self, number: int, end: Offset, aside: list[tuple[str, BadRecord]] | None) -> pl.DataFrame:
         source, start, schema = self.sources[number], self.offsets[number], self._schemas[number]
         if end == start:

@@ -288,7 +288,7 @@ class Query(Flying):
 
     def _batch(self, planned: Planned, *, flies: bool) -> Progress:
         self._broken = True  # until it is whole again: an interrupt may come between any two lines
-        computed = self._computed(planned, is_logged=not (flies and self._delivery.overlaps))
+        computed = self._computed(planned, is_logged=not (flies and self._delivery.overlaps), is_ahead=flies)
         self._land()
         batch = self._closed(computed)
         if flies and self._can_fly(batch):
@@ -300,7 +300,7 @@ class Query(Flying):
         self._journal.settle(progress.batch_id)
         return progress
 
-    def _computed(self, planned: Planned, *, is_logged: bool) -> Computed:
+    def _computed(self, planned: Planned, *, is_logged: bool, is_ahead: bool) -> Computed:
         """Read the rows of a batch and compute what comes of them; before it, log what it is going to do."""
         batch_id = self._next_id
         batch = Batch(pl.DataFrame(), id=batch_id, time=self._clock.now() if planned.time is None else planned.time)
@@ -313,6 +313,8 @@ class Query(Flying):
         rows = self._read(begun, aside, is_logged=is_logged)
         read = time.perf_counter()
         reached("batch.read")
+        if is_ahead:
+            self._inputs.prepare(planned.offsets)
         out = giving(given, lambda: self._graph.run(rows, batch))
         computed = time.perf_counter()
         reached("batch.computed")

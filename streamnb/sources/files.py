@@ -15,6 +15,7 @@ from streamnb.connect import Sifted, Unit
 from streamnb.errors import DataError, PlanError
 from streamnb.schema import Schema, as_rows, microseconds, polars_schema
 from streamnb.sinks.file_log import FOLDER, counted
+from streamnb.sources.ahead import Ahead
 from streamnb.sources.partitions import columns, inferred, is_open, pattern_of, root_of, values_of
 from streamnb.sources.pieces import Piece, Taken, ends_of_lines, file_format, seen, visible, whole
 from streamnb.sources.sift import check_columns, csv_rows, infer_lines, json_lines
@@ -126,28 +127,51 @@ class Files:
     # -- reading
 
     def read(self, start: int | None, end: int) -> Sifted:
-        parts = [self._rows(piece) for piece in self._between(start, end)]
+        pieces = self._between(start, end)
+        parts = [self._rows(piece, rows) for piece, rows in zip(pieces, self._ahead.take(pieces), strict=True)]
+        if len(parts) == 1:
+            return parts[0]
         rows = pl.concat([part.rows for part in parts]) if parts else pl.DataFrame(schema=self.schema)
         return Sifted(rows, [bad for part in parts for bad in part.bad])
+
+    def prepare(self, start: int) -> None:
+        pieces = self._pieces[start - self._first :]
+        pieces = pieces[: self._at_once(pieces)]
+        if pieces and all(file_format(Path(p.path)) == "parquet" and p.checksum is None for p in pieces):
+            self._ahead.begin(pieces)
 
     def _between(self, start: int | None, end: int) -> list[Piece]:
         return self._pieces[(start or 0) - self._first : end - self._first]
 
-    def _rows(self, piece: Piece) -> Sifted:
+    def _rows(self, piece: Piece, decoded: pl.DataFrame | None) -> Sifted:
         folders = columns(values_of(Path(piece.path), self._root), self.schema, piece.path)
         named = {column.meta.output_name() for column in folders}
-        found = self._rows_within(piece, named)
+        found = self._rows_within(piece, named) if decoded is None else self._parquet(piece, decoded, named)
+        if not folders and found.rows.columns == self.schema.names():
+            return found
         return Sifted(found.rows.with_columns(folders).select(self.schema.names()), found.bad)
 
     def _rows_within(self, piece: Piece, without: set[str]) -> Sifted:
         """Return what a file itself says of the columns that its folders do not give."""
-        content, schema = piece.content(), pl.Schema({n: t for n, t in self.schema.items() if n not in without})
+        content, schema = piece.content(), self._schema_within(without)
+        kind = file_format(Path(piece.path))
         try:
-            if file_format(Path(piece.path)) == "lines":
-                return json_lines(content, piece.path, piece.start, schema)
-            return _whole_rows(Path(piece.path), content, schema, without)
+            if kind == "parquet":
+                return self._parquet(piece, pl.read_parquet(content), without)
+            if kind == "csv":
+                return csv_rows(content, piece.path, schema)
+            return json_lines(content, piece.path, piece.start, schema)
         except PolarsError as error:
             raise _unreadable(piece.path, error) from error
+
+    def _parquet(self, piece: Piece, decoded: pl.DataFrame, without: set[str]) -> Sifted:
+        rows = decoded.drop(without, strict=False) if without else decoded
+        schema = self._schema_within(without)
+        check_columns(piece.path, rows.columns, schema)
+        return Sifted(as_rows(f"from_files: {piece.path}", rows, schema))
+
+    def _schema_within(self, without: set[str]) -> pl.Schema:
+        return pl.Schema({name: dtype for name, dtype in self.schema.items() if name not in without})
 
     def commit(self, end: int) -> None:
         self._done = max(self._done, end)
@@ -178,6 +202,7 @@ class Files:
             self._pieces += [Piece(*piece) for piece in note.get("pieces", ())]
         self._taken = self._before | {piece.path: piece.taken() for piece in self._pieces}
         self._done = self._first + len(self._pieces)
+        self._ahead = Ahead()
 
     def forget(self, end: int | None) -> None:
         self._pieces = self._between(self._first, max(end or 0, self._done))
@@ -185,17 +210,6 @@ class Files:
 
     def __repr__(self) -> str:
         return f"Files({self._given!r})"
-
-
-def _whole_rows(path: Path, content: bytes, schema: pl.Schema, without: set[str]) -> Sifted:
-    kind = file_format(path)
-    if kind == "json":
-        return json_lines(content, str(path), 0, schema)
-    if kind == "csv":
-        return csv_rows(content, str(path), schema)
-    rows = pl.read_parquet(content).drop(without, strict=False)
-    check_columns(str(path), rows.columns, schema)
-    return Sifted(as_rows(f"from_files: {path}", rows, schema))
 
 
 def _counts(path: Path, names: frozenset[str] | None) -> bool:
@@ -208,9 +222,10 @@ def _unreadable(path: object, error: Exception) -> DataError:
 
 
 def _inferred(path: Path) -> pl.DataFrame:
-    content, kind = Piece.of(path, 0, path.stat().st_size, seen(path)).content(), file_format(path)
+    piece, kind = Piece.of(path, 0, path.stat().st_size, seen(path)), file_format(path)
+    content = piece.content()
     if kind == "parquet":
-        return pl.read_parquet(content)
+        return pl.DataFrame(schema=pl.read_parquet_schema(content))
     if kind == "csv":
         return pl.read_csv(content, try_parse_dates=True, infer_schema_length=None)
     return infer_lines(content)

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from streamnb.errors import DataError
 from streamnb.time import SECOND
@@ -90,20 +90,26 @@ class Piece:
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"from_files: cannot read {self.path}: {error}; mend it or move it away.") from error
 
-    def _bytes(self) -> bytes:
+    def open(self) -> BinaryIO:
+        """Open the file at the first byte of the piece; a DataError if it is not the one that was taken."""
         path = Path(self.path)
-        if not path.exists():
-            raise DataError(f"from_files: {path} is gone and was part of the stream; put it back.")
-        now = seen(path)
+        try:
+            now = seen(path)
+        except FileNotFoundError:
+            raise DataError(f"from_files: {path} is gone and was part of the stream; put it back.") from None
         touched = self.checksum is None and now.modified != self.modified
         if file_format(path) != "lines" and (touched or now.size != self.end):
             raise _changed(path)
-        Taken(self.end, self.modified, self.tail).check(path, now)
-        with path.open("rb") as file:
-            file.seek(self.start)
+        self.taken().check(path, now)
+        file = path.open("rb")
+        file.seek(self.start)
+        return file
+
+    def _bytes(self) -> bytes:
+        with self.open() as file:
             content = file.read(self.end - self.start)
         if self.checksum is not None and zlib.crc32(content) != self.checksum:
-            raise _changed(path)
+            raise _changed(Path(self.path))
         return content
 
 

@@ -49,6 +49,7 @@ ANSWERS = """async times => {
 def button(notebook: Notebook, cell: int, name: str):
     return notebook.cell(cell).locator(f"button.sn-{name}").first
 
+
 KEPT = """part => JSON.stringify(
   window.jupyterapp.shell.currentWidget.content.widgets[0].model.outputs.toJSON()).includes(part)"""
 

@@ -1,0 +1,54 @@
+"""Ahead: the Parquet files of the next batch, decoded by a thread while the batch before it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
+from typing import BinaryIO, NamedTuple
+
+import polars as pl
+
+from streamnb.errors import DataError
+from streamnb.meanwhile import meanwhile
+from streamnb.sources.pieces import Piece
+
+
+class Read(NamedTuple):
+    """Some pieces, and the rows that a thread makes of them."""
+
+    pieces: Sequence[Piece]
+    rows: Future[list[pl.DataFrame]]
+
+
+class Ahead:
+    """What is read before it is asked for. What fails is read again by whoever asks, and fails there."""
+
+    def __init__(self) -> None:
+        self._read: Read | None = None
+
+    def begin(self, pieces: Sequence[Piece]) -> None:
+        """Let a thread read some pieces; what was read of others is forgotten."""
+        if self._read is not None and self._read.pieces == pieces:
+            return
+        try:
+            files = [piece.open() for piece in pieces]
+        except (DataError, OSError):
+            return
+        read = Read(pieces, Future())
+        meanwhile(read.rows, lambda: [_decoded(file) for file in files], "reading ahead")
+        self._read = read
+
+    def take(self, pieces: Sequence[Piece]) -> Sequence[pl.DataFrame | None]:
+        """Return the rows of each, when they are there, and let go of them; None where they were not read."""
+        read = self._read
+        if read is None or read.pieces != pieces:
+            return [None] * len(pieces)
+        wait([read.rows])
+        self._read = None
+        return [None] * len(pieces) if read.rows.exception() is not None else read.rows.result()
+
+
+def _decoded(file: BinaryIO) -> pl.DataFrame:
+    """Read a file by one of Polars' threads: the others compute."""
+    with file:
+        return pl.read_parquet(file, parallel="none")
