@@ -52,7 +52,8 @@ class Checkpoint:
         self._heads: dict[int, list[int]] = {}  # the last changes of each table, after the batches just done
         self._dead: dict[int, int] = {}  # how many dead letters there were after them
         self._logic: Logic | None = None  # the newest, where it is not that of the metadata
-        self._epoch_file, self._epoch = self.path / "epoch", b""  # as this run wrote it
+        self._epoch_file = os.fspath(self.path / "epoch")
+        self._epoch = 0, 0, 0  # which file it is that this run wrote
         self._entered: tuple[object, Logic] | None = None  # the change that it came by
         self.run = ("", 0)  # the query's id, and the number of this run
 
@@ -96,7 +97,7 @@ class Checkpoint:
             self._write("metadata", {"format": FORMAT, "id": uuid.uuid4().hex, **asdict(shape)})
         epoch = self._read("epoch")["epoch"] + 1 if (self.path / "epoch").exists() else 0
         self._write("epoch", {"epoch": epoch})
-        self._epoch = self._epoch_file.read_bytes()
+        self._epoch = self._epoch_now()
         self.run = (self._read("metadata")["id"], epoch)
         found = self.log.recovered()
         self._forget_after(-1 if found is None else found.done)
@@ -177,7 +178,7 @@ class Checkpoint:
     def _still_mine(self) -> None:
         """Raise if a later run has taken the folder, though this one holds the lock."""
         with contextlib.suppress(FileNotFoundError):
-            if self._epoch_file.read_bytes() == self._epoch:
+            if self._epoch_now() == self._epoch:
                 return
         epoch = self._read("epoch")["epoch"]
         if epoch != self.run[1]:
@@ -185,6 +186,10 @@ class Checkpoint:
                 f"checkpoint: run {epoch} of this query has taken {self.path} over, and this is run {self.run[1]}; "
                 "stop it."
             )
+
+    def _epoch_now(self) -> tuple[int, int, int]:
+        about = os.stat(self._epoch_file)  # noqa: PTH116  a path costs more than the call
+        return about.st_dev, about.st_ino, about.st_mtime_ns
 
     def keep(self, batch_id: int, changes: Sequence[Changes], dead: pl.DataFrame | None = None) -> None:
         """Write what a batch changed in every table, and what it set aside; wait until all so far is on the disk."""

@@ -7,15 +7,16 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from streamnb.errors import DataError
 from streamnb.time import SECOND
 
 _SETTLED = 2 * SECOND
 _TAIL = 1024
-_BLOCK = 2**16
+_BLOCK = 2**18
 _FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 
 
@@ -78,7 +79,13 @@ class Piece:
 
     def sealed(self) -> Piece:
         """Return the piece with the checksum of its bytes."""
-        return self if self.checksum is not None else replace(self, checksum=zlib.crc32(self._bytes()))
+        if self.checksum is not None:
+            return self
+        checksum, left, part = 0, self.end - self.start, memoryview(bytearray(_BLOCK))
+        with self.open() as file:
+            while left > 0 and (size := file.readinto(part[:left])):
+                checksum, left = zlib.crc32(part[:size], checksum), left - size
+        return replace(self, checksum=checksum)
 
     def content(self) -> bytes:
         """Return the bytes, unpacked; a DataError if they are not those that were taken."""
@@ -90,7 +97,7 @@ class Piece:
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"from_files: cannot read {self.path}: {error}; mend it or move it away.") from error
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BufferedReader:
         """Open the file at the first byte of the piece; a DataError if it is not the one that was taken."""
         path = Path(self.path)
         try:
