@@ -180,7 +180,7 @@ def alarms_of(
     if not len(events):
         raise PlanError("alarms: there is no event; give a table of some.", code="OPTION_INVALID")
     if not 1 <= threshold <= MOST:
-        raise PlanError(f"alarms: threshold={threshold!r} is not 1 to {MOST}.", code="OPTION_INVALID")
+        raise PlanError(f"alarms: threshold={threshold!r} is out of range; give 1 to {MOST}.", code="OPTION_INVALID")
     lanes = []
     for key, rows in events.groupby(by):
         own = truth[truth[by] == key]

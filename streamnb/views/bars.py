@@ -5,24 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import ClassVar
 
-import polars as pl
-
 from streamnb.time import MILLISECOND
 from streamnb.views.chart import Frame
-from streamnb.views.series import (
-    HEIGHT,
-    ROLES,
-    Chart,
-    Dot,
-    Series,
-    behind,
-    counted,
-    ground,
-    series_of,
-)
-from streamnb.views.shapes import Figure, Shape, Sheet, rect
-
-MOST_PLACES = 60
+from streamnb.views.series import ROLES, Chart, Dot, Series, ground
+from streamnb.views.shapes import Shape, rect
 
 
 class Bars(Chart):
@@ -31,17 +17,11 @@ class Bars(Chart):
     verb: ClassVar[str] = "bars"
     joins: ClassVar[str] = "by"
     apart: ClassVar[str] = " and "
+    mark: ClassVar[str] = "bar"
+    most: ClassVar[int] = 60
     takes_names: ClassVar[bool] = True
 
-    def draw(self, rows: pl.DataFrame) -> Sheet:
-        series = series_of(rows, self.x, self.y, self.by, MOST_PLACES, as_names=True)
-        said = f"{self.named()}: {counted(rows, 'bar')}"
-        figure = Figure(said, HEIGHT, tuple(self._bars(series)), behind(rows, self.columns()))
-        return Sheet(said, (figure,), "", series.left_out)
-
-    def _bars(self, series: Series) -> list[Shape]:
-        if not series.dots:
-            return []
+    def shapes(self, series: Series) -> list[Shape]:
         places = sorted({dot.x for dot in series.dots})
         slot = self._slot(places, series)
         shift = slot / 2 if self.x == "window_start" else 0.0

@@ -154,7 +154,9 @@ def between(rows: Any, event: str, processing: str, size: Duration) -> Between:
     x, y = instants(frame, event), instants(frame, processing)
     there = np.flatnonzero(np.isfinite(x) & np.isfinite(y))[:MOST]
     if not len(there):
-        raise DataError(f"clocks: no row has both {event!r} and {processing!r} as datetimes.")
+        raise DataError(
+            f"clocks: no row has both {event!r} and {processing!r} as datetimes; name two columns of times."
+        )
     words = tuple(_words(row, (event, processing)) for row in frame[there].iter_rows(named=True))
     length = duration(size, "clocks") / MILLISECOND
     return Between(x[there], y[there], words, (event, processing), length, zone_of(event, [frame]))

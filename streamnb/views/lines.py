@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import polars as pl
-
 from streamnb.views.chart import Frame
-from streamnb.views.series import HEIGHT, ROLES, Chart, Dot, Series, behind, counted, ground, series_of
-from streamnb.views.shapes import Figure, Shape, Sheet, dot, line
+from streamnb.views.series import ROLES, Chart, Dot, Series, ground
+from streamnb.views.shapes import Shape, dot, line
 
-MOST_PLACES = 400
 _DASHES = (None, "7 4", "2 3", "9 3 2 3", "4 2", "1 4")
 _MOST_MARKED = 150
 
@@ -21,25 +18,18 @@ class Lines(Chart):
     verb: ClassVar[str] = "line"
     joins: ClassVar[str] = "over"
     apart: ClassVar[str] = ", by "
+    mark: ClassVar[str] = "point"
+    most: ClassVar[int] = 400
     takes_names: ClassVar[bool] = False
 
-    def draw(self, rows: pl.DataFrame) -> Sheet:
-        series = series_of(rows, self.x, self.y, self.by, MOST_PLACES, as_names=False)
-        said = f"{self.named()}: {counted(rows, 'point')}"
-        figure = Figure(said, HEIGHT, tuple(_lines(series, self.x)), behind(rows, self.columns()))
-        return Sheet(said, (figure,), "", series.left_out)
-
-
-def _lines(series: Series, label: str) -> list[Shape]:
-    if not series.dots:
-        return []
-    places = [dot.x for dot in series.dots]
-    low, high = min(places), max(places)
-    frame, shapes = ground(series, low, high, label, pad=(high - low) * 0.02 or 1.0)
-    for number in range(max(len(series.names), 1)):
-        dots = sorted((d for d in series.dots if d.series == number), key=lambda d: d.x)
-        shapes += _line(dots, frame, number, marked=len(series.dots) <= _MOST_MARKED)
-    return shapes
+    def shapes(self, series: Series) -> list[Shape]:
+        places = [dot.x for dot in series.dots]
+        low, high = min(places), max(places)
+        frame, shapes = ground(series, low, high, self.x, pad=(high - low) * 0.02 or 1.0)
+        for number in range(max(len(series.names), 1)):
+            dots = sorted((d for d in series.dots if d.series == number), key=lambda d: d.x)
+            shapes += _line(dots, frame, number, marked=len(series.dots) <= _MOST_MARKED)
+        return shapes
 
 
 def _line(dots: list[Dot], frame: Frame, number: int, *, marked: bool) -> list[Shape]:

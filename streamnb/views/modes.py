@@ -146,53 +146,40 @@ def _written(cells: Sequence[Cell]) -> str:
 
 def _panel(column: Column, left: float, groups: Sequence[Group], first: int, bottom: float) -> list[Shape]:
     wide = min(46.0, (_PANEL - 12) / max(len(groups), 1))
+    where = {group: n for n, group in enumerate(groups)}
     shapes = [
         text(left, 18, column.mode, "ink", 16, bold=True),
         text(left, 36, _SAYS[column.mode], "muted", 12.5),
         *(_head(group, left + wide * (n + 0.5), wide) for n, group in enumerate(groups)),
-    ]  # fmt: skip
-    where = {group: n for n, group in enumerate(groups)}
+    ]
     for n, cells in enumerate(column.cells[first:]):
         y = _TOP + _ROW * n
         shapes.append(line([(left, y + _ROW - 1), (left + _PANEL - 12, y + _ROW - 1)], "faint", 1))
-        for cell in cells:
-            if cell.group in where:
-                x = left + wide * where[cell.group]
-                tip = f"{_label(cell.group)}: {cell.words}, {dict(_KEY)[cell.kind]}"
-                shapes.append(
-                    {
-                        **_mark(cell.kind, x + 1.5, y + 2, wide - 3, _ROW - 6),
-                        "tip": tip,
-                        "group": _label(cell.group),
-                        "id": f"{column.mode} {n + first} {where[cell.group]}",
-                    }
-                )
-                role = "ground" if cell.kind in {FIRST, FINAL} else "muted" if cell.kind == SAME else "ink"
-                shapes.append(
-                    text(
-                        x + wide / 2,
-                        y + 17,
-                        _cut(cell.words, wide),
-                        role,
-                        12,
-                        anchor="middle",
-                        bold=cell.kind in {FIRST, FINAL},
-                    )
-                )
-    lost, role = (
-        (f"{column.late:,} late rows lost", "dropped_text") if column.late else ("no row lost", "watermark_text")
-    )
+        for cell in (cell for cell in cells if cell.group in where):
+            place = where[cell.group]
+            shapes += _cell(cell, f"{column.mode} {n + first} {place}", left + wide * place, y, wide)
+    told, role = _lost(column)
     shapes.append(text(left, bottom + 18, f"{column.written:,} rows written", "ink", 13, bold=True))
-    shapes.append(
-        text(
-            left,
-            bottom + 36,
-            "none lost, state kept for ever" if column.mode == "complete" else lost,
-            "watermark_text" if column.mode == "complete" else role,
-            12.5,
-        )
-    )
+    shapes.append(text(left, bottom + 36, told, role, 12.5))
     return shapes
+
+
+def _cell(cell: Cell, name: str, x: float, y: float, wide: float) -> list[Shape]:
+    label = _label(cell.group)
+    tip = f"{label}: {cell.words}, {dict(_KEY)[cell.kind]}"
+    role = "ground" if cell.kind in {FIRST, FINAL} else "muted" if cell.kind == SAME else "ink"
+    words = _cut(cell.words, wide)
+    return [
+        {**_mark(cell.kind, x + 1.5, y + 2, wide - 3, _ROW - 6), "tip": tip, "group": label, "id": name},
+        text(x + wide / 2, y + 17, words, role, 12, anchor="middle", bold=cell.kind in {FIRST, FINAL}),
+    ]
+
+
+def _lost(column: Column) -> tuple[str, str]:
+    """Return what a mode lost, in words and their role."""
+    if column.mode == "complete":
+        return "none lost, state kept for ever", "watermark_text"
+    return (f"{column.late:,} late rows lost", "dropped_text") if column.late else ("no row lost", "watermark_text")
 
 
 def _head(group: Group, x: float, wide: float) -> Shape:

@@ -42,7 +42,7 @@ def save(shown: Any, path: str | os.PathLike[str], delays: Sequence[Duration]) -
     else:
         query, names = (shown.query, shown.names) if isinstance(shown, Inspector) else (shown, _PLAIN)
         if not hasattr(query, "trace"):
-            raise DataError(f"save_html: {type(shown).__name__} is neither a query nor a view of one.")
+            raise DataError(f"save_html: {type(shown).__name__} is no query and no figure; give one of them.")
         text = _recorded(query, names, delays)
     where.write_text(text, encoding="utf-8")
     return where
@@ -105,12 +105,12 @@ def _others(query: Playable, delays: Sequence[Duration]) -> Iterator[tuple[int, 
     if not delays:
         return
     if not isinstance(query, Query):
-        raise DataError("save_html: delays= needs a query, and this is several at once.")
+        raise DataError("save_html: delays= runs one query again, and this is several at once; give one.")
     plan = query.plans[0]
     marks = [node for node in plan.walk() if isinstance(node, WithWatermark)]
     if len(marks) != 1:
         raise PlanError(
-            f"save_html: delays= changes the one watermark of a plan, and this one has {len(marks)}.",
+            f"save_html: delays= changes the one watermark of a plan, and here are {len(marks)}; leave it out.",
             code="OPTION_INVALID",
         )
     own = _delay_of(query)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from streamnb.errors import PlanError
 from streamnb.views.chart import Frame, across, big, round_ticks, upward
 from streamnb.views.live_sink import FINAL, LiveSink
 from streamnb.views.plane_axis import time_axis
-from streamnb.views.shapes import Grid, Shape, rect, spell_cell, table, text
+from streamnb.views.shapes import Figure, Grid, Shape, Sheet, rect, spell_cell, table, text
 
 ROLES = ("ontime", "late", "watermark", "second", "muted", "ink")
 """Colours in the order in which they are given out."""
@@ -56,6 +57,10 @@ class Chart(LiveSink):
     joins: ClassVar[str]
     apart: ClassVar[str]
     """The words of a title before the places across, and before what tells the rows apart."""
+    mark: ClassVar[str]
+    """What a row is drawn as, in words."""
+    most: ClassVar[int]
+    """So many places are drawn: the newest."""
     takes_names: ClassVar[bool]
     """Whether the places across may be names."""
 
@@ -79,6 +84,16 @@ class Chart(LiveSink):
                 "sn.bars takes names.",
                 code="OPTION_INVALID",
             )
+
+    def draw(self, rows: pl.DataFrame) -> Sheet:
+        series = series_of(rows, self.x, self.y, self.by, self.most, as_names=self.takes_names)
+        said = f"{self.named()}: {counted(rows, self.mark)}"
+        shapes = tuple(self.shapes(series)) if series.dots else ()
+        return Sheet(said, (Figure(said, HEIGHT, shapes, behind(rows, self.columns())),), "", series.left_out)
+
+    @abstractmethod
+    def shapes(self, series: Series) -> list[Shape]:
+        """Lay out values, of which there are some."""
 
     def named(self) -> str:
         """Return the title given, or what is shown by what."""
