@@ -17,7 +17,7 @@ from streamnb.checkpoint import Checkpoint
 from streamnb.compatible import shape
 from streamnb.dead_letters import Aside, letters, too_far_ahead
 from streamnb.delivery import AnySink, Delivery
-from streamnb.errors import DataError, PlanError, QueryError
+from streamnb.errors import DataError, QueryError, one_of
 from streamnb.evolving.evolution import Evolution
 from streamnb.evolving.forking import Start
 from streamnb.evolving.givens import Givens
@@ -73,38 +73,40 @@ class Query(Flying):
             "watermark_policy": watermark_policy, "clock": clock, "no_data_batches": no_data_batches,
             "multiple_stateful": multiple_stateful, "on_bad_record": on_bad_record, "guard_future": guard_future,
         }  # fmt: skip
-        self._mode = output_mode
+        _choice("watermark_policy", watermark_policy, ("min", "max"))
+        _choice("on_bad_record", on_bad_record, ("dead_letters", "fail"))
+        self._mode, self._keeps_bad = output_mode, on_bad_record == "dead_letters"
         self._checked(plan)
-        if watermark_policy not in {"min", "max"}:
-            raise _option("watermark_policy", watermark_policy, "'min' or 'max'")
-        if on_bad_record not in {"dead_letters", "fail"}:
-            raise _option("on_bad_record", on_bad_record, "'dead_letters' or 'fail'")
+        self.name, self._clock = name or registry.default_name(), clock or SystemClock()
+        self._no_data, self._trigger, self._interval = no_data_batches, trigger, interval(trigger)
+        self._lock = threading.RLock()
+        self._player = Player(self.name, self._tick)
+        self._listeners: list[Callable[[], None]] = []
         self._originals = sources_of(plan)
-        plan = own_sources(plan) if start is None else plan
-        self._plan, self._optimized = plan, optimize(plan) if start is None else start.change.optimized
-        self.name = name or registry.default_name()
-        self._no_data = no_data_batches
-        self._trigger, self._interval = trigger, interval(trigger)
-        self._clock = clock or SystemClock()
-        guard = None if guard_future is None else duration(guard_future, "query: guard_future", months=True)
-        self._watermark = Watermark(watermark_policy, single=not multiple_stateful, guard=guard)
+        self._plan = own_sources(plan) if start is None else plan
         if start is not None:
-            self._watermark = start.change.watermark
-        opening = Opening(output_mode, self._watermark)
-        self._graph = Graph(self._optimized, opening) if start is None else start.change.graph
+            self._optimized, self._watermark, self._graph = start.opened
+        else:
+            guard = None if guard_future is None else duration(guard_future, "query: guard_future", months=True)
+            self._watermark = Watermark(watermark_policy, single=not multiple_stateful, guard=guard)
+            self._optimized = optimize(self._plan)
+            self._graph = Graph(self._optimized, Opening(output_mode, self._watermark))
         self._inputs = Inputs([source for source, _ in self._graph.leaves])
+        self._tables = self._graph.tables
         self._delivery = Delivery(sink, output_mode, sink_retries, self._wait)
         self._delivery.fits(self._optimized.schema)
         self._memory = self._delivery.memory
-        self._tables = self._graph.tables
-        self._keeps_bad = on_bad_record == "dead_letters"
-        self._player = Player(self.name, self._tick)
-        folder = None if checkpoint is None else self._take_over(checkpoint)
+        self._stand(None if checkpoint is None else self._take_over(checkpoint), evolve, start)
+        self._replaces(registry.register(self))
+        self._delivery.attach(self)
+
+    def _stand(self, folder: Checkpoint | None, evolve: object, start: Start | None) -> None:
+        """Stand where the checkpoint stands, or where a fork begins; else at the beginning."""
         self._journal = Journal(folder, self._tables, self._inputs, self._watermark)
-        self._shape = shape(plan, self._inputs.sources, self._graph.kept, output_mode)
+        self._shape = shape(self._plan, self._inputs.sources, self._graph.kept, self._mode)
         self._evolved: Evolution | None = None
         done = self._open(evolve) if start is None else self._begin_at(start)
-        self._givens = Givens(plan)
+        self._givens = Givens(self._plan)
         self._givens.recall(self._journal)
         self._delivery.open(*self._journal.run)
         point = Point(done, dict(self._inputs.offsets), self._graph.snapshot(), (), 0)
@@ -112,16 +114,12 @@ class Query(Flying):
         self._first_id, self._since, self._eras = done + 1, 0, []
         self._trace, self._progress = list[Trace](), list[Progress]()
         self._retention = Retention(self._trace)
-        self._lock = threading.RLock()
         self._broken = self._stopped = self._done = False
         self._exception: BaseException | None = None
         self._rewinding: int | None = None
         self._replayed: int | None = None  # the time of a replay's last batch; a batch without input follows at once
-        self._listeners: list[Callable[[], None]] = []
         self._ledgers, self._recalled = {}, None
-        self._outline: Outline = outline(self._optimized, self.name, output_mode)
-        self._replaces(registry.register(self))
-        self._delivery.attach(self)
+        self._outline: Outline = outline(self._optimized, self.name, self._mode)
 
     # -- running
 
@@ -353,10 +351,6 @@ class Query(Flying):
         return Checkpoint(path)
 
     @property
-    def _checkpoint(self) -> Checkpoint | None:
-        return self._journal.checkpoint
-
-    @property
     def checkpoint(self) -> Path | None:
         """The folder that this query goes on from when it is opened again.
 
@@ -396,5 +390,6 @@ class Query(Flying):
         display.show(self)
 
 
-def _option(name: str, value: object, way_out: str) -> PlanError:
-    return PlanError(f"query: {name}={value!r} is not known; use {way_out}.", code="OPTION_INVALID")
+def _choice(name: str, value: str, choices: tuple[str, str]) -> None:
+    if value not in choices:
+        raise one_of("query", name, value, choices)

@@ -237,7 +237,7 @@ def test_old_logs_and_state_are_pruned(source, tmp_path):
     for second in range(250):
         source.add([{"at": f"2026-01-01 00:{second // 60:02d}:{second % 60:02d}", "key": "a", "value": 1}])
         if second == 99:
-            checkpoint = query.run()._checkpoint
+            checkpoint = query.run()._journal.checkpoint
             assert checkpoint is not None
             checkpoint.state.wait()  # or the snapshot of batch 100 finds the thread at work
     query.run()

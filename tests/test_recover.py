@@ -346,8 +346,8 @@ def test_another_format_is_refused(source: sn.MemorySource, tmp_path: Path, form
 
 def written(query: sn.Query) -> None:
     """Wait for the snapshot at work."""
-    assert query._checkpoint is not None
-    query._checkpoint.state.wait()
+    assert query._journal.checkpoint is not None
+    query._journal.checkpoint.state.wait()
 
 
 def test_snapshots_in_the_background_stand_for_what_is_pruned(

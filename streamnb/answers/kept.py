@@ -106,15 +106,14 @@ def page(
     state = stream.step.state()
     assert state is not None  # noqa: S101  chosen among those that have one
     trace, step = traces[-1], traces[-1].steps[place]
-    sizes = ledger.follow(traces)
+    size = ledger.follow(traces)[-1]
     next_ = _next_watermark(stream, trace)
     keys = key_of(stream.node)
     ending = pl.col(EXPIRES) <= (next_ if next_ is not None and _ends(stream, mode) else -_FAR)
     touched = step.changed() if step.num_rows_updated else state.clear()
     shown = _ordered(state.filter(ending) if order.ending else state, touched, keys, order)
     rows = shown.slice(order.offset, order.limit)
-    signs = _signs(rows, touched, keys, ledger, len(sizes) - 1)
-    zone = _time_type(stream)
+    signs = _signs(rows, touched, keys, ledger, len(traces) - 1)
     return StatePage(
         operator=name,
         batch_id=trace.batch_id,
@@ -122,18 +121,22 @@ def page(
         rows=rows.drop(EXPIRES),
         signs=signs,
         ends_next=tuple(rows.select(ending.fill_null(value=False)).to_series().to_list()),
-        ends=tuple(None if e is None else pd.Timestamp(instant_of(e, zone)) for e in rows[EXPIRES]),  # type: ignore[arg-type]
+        ends=_stamps(rows[EXPIRES], _time_type(stream)),
         words=tuple(_words(e, stream, mode, next_) for e in rows[EXPIRES]),
         before=_before(rows, signs, keys, traces, place),
         offset=order.offset,
         total=len(state),
         matched=len(shown),
-        new=sizes[-1].new,
-        changed=sizes[-1].changed,
+        new=size.new,
+        changed=size.changed,
         ending=int(state.select(ending.sum()).item() or 0),
         removed=step.num_rows_removed,
         gone=step.removed().head(order.limit) if step.num_rows_removed else pl.DataFrame(),
     )
+
+
+def _stamps(ends: pl.Series, like: pl.DataType | None) -> tuple[pd.Timestamp | None, ...]:
+    return tuple(None if end is None else pd.Timestamp(instant_of(end, like)) for end in ends)  # type: ignore[arg-type]
 
 
 def _ordered(state: pl.DataFrame, touched: pl.DataFrame, keys: tuple[str, ...] | None, order: Order) -> pl.DataFrame:

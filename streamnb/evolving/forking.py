@@ -22,6 +22,7 @@ from streamnb.journal import Past
 from streamnb.logics import Waiting
 from streamnb.optimize import optimize
 from streamnb.plan import Node, Opening
+from streamnb.time import Watermark
 
 if TYPE_CHECKING:
     from streamnb.frame import StreamFrame
@@ -35,6 +36,11 @@ class Start:
     change: Change
     past: Mapping[int, Past]
     origin: Forking
+
+    @property
+    def opened(self) -> tuple[Node, Watermark, Graph]:
+        """The plan that runs, its watermark and its steps."""
+        return self.change.optimized, self.change.watermark, self.change.graph
 
 
 @dataclass(frozen=True, eq=False)

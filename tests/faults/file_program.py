@@ -28,8 +28,8 @@ class FileProgram:
 
         def stepped() -> Any:
             done = step()
-            if query._checkpoint is not None:
-                query._checkpoint.state.wait()  # so that a kill finds the snapshot at work
+            if query._journal.checkpoint is not None:
+                query._journal.checkpoint.state.wait()  # so that a kill finds the snapshot at work
             return done
 
         query.step = stepped  # type: ignore[method-assign]
