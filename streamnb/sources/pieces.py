@@ -17,7 +17,7 @@ from streamnb.time import SECOND
 _SETTLED = 2 * SECOND
 _TAIL = 1024
 _BLOCK = 2**18
-_FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
+FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,9 @@ def file_format(path: Path) -> str:
     """Return ``"lines"`` (JSON lines that may grow), ``"json"`` (packed), ``"csv"`` or ``"parquet"``, by the ending."""
     packed = path.suffix == ".gz"
     suffix = (Path(path.stem) if packed else path).suffix.lower()
-    if suffix not in _FORMATS:
-        raise DataError(f"from_files: {path} is none of {', '.join(_FORMATS)}; narrow the pattern.")
-    return "lines" if _FORMATS[suffix] == "json" and not packed else _FORMATS[suffix]
+    if suffix not in FORMATS:
+        raise DataError(f"from_files: {path} is none of {', '.join(FORMATS)}; narrow the pattern.")
+    return "lines" if FORMATS[suffix] == "json" and not packed else FORMATS[suffix]
 
 
 def whole(path: Path, now: Seen, time: int) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from streamnb.errors import DataError, PlanError
+from streamnb.sinks.file_log import synced
 
 _HEAD = struct.Struct(">III")  # length of a record's body, its checksum, and that of both with the record's number
 _BODY = struct.Struct(">qH")  # when it came (microseconds), and the length of its tag
@@ -187,7 +188,7 @@ class Spool:
         if not self._files:
             self._files.append(last.path.open("ab", buffering=0))
             if self.fsync:
-                _sync_folder(self.path)
+                synced(self.path)
         return last
 
     def sync(self) -> None:
@@ -237,14 +238,6 @@ class Spool:
 def _close(files: list[BinaryIO]) -> None:
     while files:
         files.pop().close()
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _scan(segment: _Segment, *, is_last: bool) -> None:

@@ -17,10 +17,6 @@ _HOW = {"semi": "left_semi", "anti": "left_anti"}
 
 @to_spark.register
 def _join(node: Join, move: Move, left: Flow, right: Flow) -> Flow:
-    if node.how == "anti":
-        raise unsupported(
-            "an anti join of two streams", "Spark refuses it", "use how='left' and keep the rows without a match"
-        )
     right = _renamed(right, move, node.right_names)
     conditions = [a == b for a, b in _equal(node, move, left, right)]
     if node.within is not None:
@@ -115,8 +111,16 @@ def _join_static(node: JoinStatic, move: Move, below: Flow) -> Flow:
     return replace(below, rows=joined.drop(*keys.values()))
 
 
-@to_spark.register
-def _join_asof(node: JoinAsof, move: Move, below: Flow) -> Flow:
-    raise unsupported(
-        "join_asof", "Spark has no join to the nearest row on streams", "join on equal keys with where=, or map_batches"
-    )
+# -- what cannot go
+
+
+def check_join(node: Join | JoinAsof) -> None:
+    """Raise for a join that Spark has not on streams."""
+    if isinstance(node, JoinAsof):
+        raise unsupported(
+            "join_asof", "Spark has no join to the nearest row on streams", "join on equal keys with where="
+        )
+    if node.how == "anti":
+        raise unsupported(
+            "an anti join of two streams", "Spark refuses it", "use how='left' and keep the rows without a match"
+        )

@@ -13,6 +13,7 @@ from streamnb.errors import PlanError, column_not_found
 from streamnb.ops.read import Read
 from streamnb.sources.files import Files
 from streamnb.sources.kafka import Kafka
+from streamnb.sources.pieces import FORMATS
 from streamnb.sources.rate import Rate
 from streamnb.spark import kafka
 from streamnb.spark.expressions import Sql
@@ -20,8 +21,6 @@ from streamnb.spark.flow import Flow, Move, to_spark
 from streamnb.spark.jars import jar_of
 from streamnb.spark.kinds import ddl, spark_type
 from streamnb.time import SECOND
-
-FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 
 
 @to_spark.register

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from streamnb.check import check
@@ -20,9 +19,6 @@ from streamnb.time import Duration, duration
 
 if TYPE_CHECKING:
     from streamnb.frame import StreamFrame
-
-POLICY = "spark.sql.streaming.multipleWatermarkPolicy"
-NO_DATA = "spark.sql.streaming.noDataMicroBatches.enabled"
 
 
 def to_pyspark(self: StreamFrame, spark: Any, source: Any = None) -> Any:
@@ -90,7 +86,10 @@ def start_on(  # noqa: PLR0917  as in query()
     from streamnb.spark.expressions import Sql
     from streamnb.spark.session import functions
     from streamnb.spark.sinks import Going, written_to
+    from streamnb.spark.stage import SETTINGS, settings
 
+    if watermark_policy not in {"min", "max"}:
+        raise one_of("start_on", "watermark_policy", watermark_policy, ("min", "max"))
     rows = moved(self.node, spark, source, output_mode)
     going = Going(rows, self.node.schema, output_mode, Sql(functions(spark)))
     writer = written_to(sink, going, options or {})
@@ -99,7 +98,8 @@ def start_on(  # noqa: PLR0917  as in query()
         writer = writer.option("checkpointLocation", os.fspath(checkpoint))
     if trigger is not None:
         writer = writer.trigger(**trigger_of(trigger))
-    with _settings(spark, {POLICY: watermark_policy, NO_DATA: str(no_data_batches).lower()}):
+    told = {"watermark_policy": watermark_policy, "no_data_batches": no_data_batches}
+    with settings(spark, {SETTINGS[name]: value for name, value in told.items()}):
         return _started(writer, sink)
 
 
@@ -125,21 +125,15 @@ def _zones(node: Node) -> set[str]:
 
 def check_plan(plan: Node) -> None:
     """Raise for what no mode of Spark's has an equal of, whatever stands below it."""
-    from streamnb.spark.flow import unsupported
     from streamnb.spark.groups import check_aggregate
+    from streamnb.spark.joins import check_join
 
     for node in plan.walk():
         if isinstance(node, GroupBy):
             for name, fold in node.aggregates.items():
                 check_aggregate(fold, name)
-        if isinstance(node, Join) and node.how == "anti":
-            raise unsupported(
-                "an anti join of two streams", "Spark refuses it", "use how='left' and keep the rows without a match"
-            )
-        if isinstance(node, JoinAsof):
-            raise unsupported(
-                "join_asof", "Spark has no join to the nearest row on streams", "join on equal keys with where="
-            )
+        if isinstance(node, Join | JoinAsof):
+            check_join(node)
 
 
 def check_mode(plan: Node, output_mode: str) -> None:
@@ -162,21 +156,6 @@ def trigger_of(trigger: Duration) -> dict[str, Any]:
     from streamnb.spark.kinds import interval
 
     return {"processingTime": interval(duration(trigger, "start_on"))}
-
-
-@contextmanager
-def _settings(spark: Any, settings: Mapping[str, str]) -> Iterator[None]:
-    """Have settings while a query starts, which takes them with it."""
-    if settings[POLICY] not in {"min", "max"}:
-        raise one_of("start_on", "watermark_policy", settings[POLICY], ("min", "max"))
-    before = {name: spark.conf.get(name) for name in settings}
-    try:
-        for name, value in settings.items():
-            spark.conf.set(name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            spark.conf.set(name, value)
 
 
 def _started(writer: Any, sink: Any) -> Any:
