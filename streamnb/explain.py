@@ -8,7 +8,7 @@ from streamnb.plan import Node
 def explain(plan: Node, optimized: Node | None = None) -> str:
     """Return a plan as text, and below it the plan that runs where that differs.
 
-    ``…`` before a verb marks memory kept; ``↧`` a column of event time.
+    ``keeps`` before a verb marks memory; ``←`` behind it names the inputs, where they are not the line above.
     """
     text = _lines(plan)
     runs = text if optimized is None else _lines(optimized)
