@@ -300,7 +300,7 @@ class Log:
         if begun not in {last, last + 1}:
             raise CheckpointError(
                 f"checkpoint: {self._store.path} has begun batch {begun} and finished {last}; "
-                "records are missing between."
+                "records are missing between; restore the log or start anew."
             )
         again = self.intent(begun) if begun > last else None
         intent = self.intent(last) if last >= 0 else None

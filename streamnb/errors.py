@@ -128,7 +128,7 @@ class CheckpointMismatchError(CheckpointError, PlanError):
 
 
 class MissingError(StreamnbError, ImportError):
-    """Something that must be installed first; the message says how."""
+    """Something that must be installed first: Spark, Java, a connector's library; the message has the line to type."""
 
 
 class QueryError(StreamnbError):
@@ -145,10 +145,6 @@ class QueryError(StreamnbError):
 
 class StoppedError(QueryError):
     """A query that was stopped while it waited for another system."""
-
-
-class LibraryMissingError(StreamnbError, ImportError):
-    """A connector whose client library is not installed; the message is the line that installs it."""
 
 
 def column_not_found(verb: str, name: str, columns: Iterable[str]) -> ColumnNotFoundError:

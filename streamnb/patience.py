@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from streamnb.errors import LibraryMissingError, StoppedError
+from streamnb.errors import MissingError, StoppedError
 from streamnb.within import within
 
 Found = TypeVar("Found")
@@ -75,11 +75,11 @@ class Retry:
 
 
 def library(verb: str, module: str, distribution: str, extra: str) -> Any:
-    """Import a client library; a LibraryMissingError with the line to type."""
+    """Import a client library; a MissingError with the line to type."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise LibraryMissingError(f'{verb} needs {distribution}: pip install "streamnb[{extra}]"') from error
+        raise MissingError(f'{verb} needs {distribution}: pip install "streamnb[{extra}]"') from error
 
 
 def masked(text: object, secrets: Iterable[str | None]) -> str:

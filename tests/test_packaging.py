@@ -1,8 +1,7 @@
-"""What is installed, and what importing it costs."""
+"""What is built, and what is in it."""
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import subprocess
@@ -17,9 +16,6 @@ import streamnb
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "streamnb"
-DRAWING = {"IPython", "anywidget", "bokeh", "ipywidgets", "jupyterlab", "notebook"}
-CLIENTS = {"confluent_kafka", "deltalake", "psycopg", "pyspark", "redis", "river"}
-LOADED = "import json, sys, streamnb; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +41,10 @@ def visible(folder: Path) -> set[str]:
     return {name.as_posix() for name in names if not any(part.startswith((".", "__pyc")) for part in name.parts)}
 
 
-def test_importing_streamnb_loads_nothing_that_draws_and_no_client_library():
-    found = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
-    assert not set(json.loads(found.stdout)) & (DRAWING | CLIENTS)
-
-
 def test_modules_import_only_from_the_layers_below():
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stdout
-
-
-def test_no_module_is_longer_than_400_lines():
-    texts = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
-    assert [name for name, text in texts.items() if text.count("\n") > 400] == []
 
 
 def test_the_wheel_has_every_file_of_the_package(wheel: set[str]):

@@ -116,7 +116,9 @@ def decisions(
             raise column_not_found("decisions", name, list(payments.schema))
     rows = list(_asked(payments, risk, clock))
     if not rows:
-        raise PlanError("decisions: there is no payment to decide about.", code="OPTION_INVALID")
+        raise PlanError(
+            "decisions: there is no payment to decide about; give a frame that has rows.", code="OPTION_INVALID"
+        )
     table = pd.DataFrame(rows, columns=["id", "card", "at", "amount", "score", "waited"])
     table["fraud"] = table["id"].isin(set(truth["id"]))
     minutes = (table["at"] - table["at"].min()).dt.total_seconds() / 60

@@ -108,7 +108,9 @@ def score(
     if unknown or not ways:
         raise one_of("score", "ways", unknown[0] if unknown else ways, WAYS)
     if "frozen" in ways and freeze is None:
-        raise PlanError("score: 'frozen' needs freeze=, the time from which nothing is learned.", code="OPTION_INVALID")
+        raise PlanError(
+            "score: ways=['frozen'] learns nothing from some time on; give freeze= that time.", code="OPTION_INVALID"
+        )
     ordered = rows.sort_values(asked, kind="stable", ignore_index=True)
     until = None if freeze is None else pd.Timestamp(freeze)
     losses = {way: _losses(model.clone(), ordered, (list(features), label, asked, known), way, until) for way in ways}

@@ -105,7 +105,7 @@ class Script:
         times: list[str] = [name for name, kind in rows.schema.items() if "Datetime" in str(kind)]
         if not times:
             raise PlanError(
-                f"workbench: bad_clock needs a column of times, and the files have {list(rows.schema)}.",
+                f"workbench: bad_clock needs a column of times, and there are {list(rows.schema)}; switch it off.",
                 code="OPTION_INVALID",
             )
         return times[0]

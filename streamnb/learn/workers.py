@@ -45,7 +45,7 @@ class Workers(Exhibit):
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a worker: its rows, the seconds it works, and when it is done."""
+        """A row a worker: its keys, its rows and the seconds it works."""
         plan = self._shown.schedule()
         rows = []
         for worker in range(plan.workers):
@@ -86,7 +86,8 @@ def workers(
     wrong = [worker for worker, factor in given.items() if worker not in range(n) or not factor >= 1]
     if wrong:
         raise PlanError(
-            f"workers: slow={given!r}: worker {wrong[0]} is none of 0 to {n - 1}, or its factor is below 1.",
+            f"workers: slow={given!r}: worker {wrong[0]} is none of 0 to {n - 1}, or its factor is below 1; "
+            "write {3: 4.0} for one that takes four times as long.",
             code="OPTION_INVALID",
         )
     frame = isinstance(what, StreamFrame)

@@ -48,7 +48,9 @@ class ProcessorStep(Step):
             raise
         except Exception as error:
             name = type(processor).__name__
-            raise QueryError(f"{VERB}: init of {name} failed: {type(error).__name__} {error}") from error
+            raise QueryError(
+                f"{VERB}: init of {name} failed: {type(error).__name__} {error}; mend it there."
+            ) from error
 
     # -- one batch
 

@@ -121,7 +121,8 @@ class TransformWithState(PerKey):
             raise column_not_found(VERB, name, self.returns)
         if not isinstance(self.returns[name], pl.Datetime):
             raise PlanError(
-                f"{VERB}: event_time_column={name!r} is {self.returns[name]}, and event time must be a datetime.",
+                f"{VERB}: event_time_column={name!r} is {self.returns[name]}, and event time is a datetime; "
+                f"write '{name} timestamp' in output_schema.",
                 code="EVENT_TIME_TYPE",
             )
 

@@ -55,7 +55,7 @@ class Ledger:
         if batch_id != last + 1:
             raise QueryError(
                 f"sink: it holds batches up to {last} and is given batch {batch_id}; "
-                "checkpoint and sink do not belong together."
+                "they do not belong together: restore the one that fits the other, or start on a new checkpoint."
             )
         return Verdict.WRITE
 

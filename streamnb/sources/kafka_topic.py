@@ -136,7 +136,9 @@ class Topic:
         numbers = sorted(found.partitions if self._partitions is None else self._partitions)
         absent = [p for p in numbers if p not in found.partitions]
         if absent:
-            raise DataError(f"from_kafka: {self.name!r} has no partitions {absent}, only {len(found.partitions)}.")
+            raise DataError(
+                f"from_kafka: {self.name!r} has no partitions {absent}, only {len(found.partitions)}; name those."
+            )
         return {p: consumer.get_watermark_offsets(self._at(p), timeout=self._patience, cached=False) for p in numbers}
 
     def _unknown(self, consumer: Any) -> StreamnbError:
@@ -160,7 +162,8 @@ class Topic:
             found = self._ask(lambda consumer: consumer.offsets_for_times(asked, timeout=self._patience))
         except TimeoutError as error:
             raise DataError(
-                f"from_kafka: {self.servers} cannot say what came since {self._start!r}: {error}."
+                f"from_kafka: {self.servers} cannot say what came since {self._start!r}: {error}; "
+                "try again, or give start='earliest'."
             ) from None
         return {f.partition: f.offset if f.offset >= 0 else edges[f.partition][1] for f in found}
 

@@ -123,7 +123,7 @@ def _greet(topic: str, qos: int) -> Any:
 def _check_subscription(reception: Reception, topic: str) -> Any:
     def on_subscribe(_: Any, __: Any, ___: Any, reasons: Any, ____: Any) -> None:
         if any(reason.is_failure for reason in reasons):
-            raise RefusedError(f"from_mqtt: the broker does not let this user read {topic!r}.")
+            raise RefusedError(f"from_mqtt: the broker does not let this user read {topic!r}; mend user=, or topic=.")
         reception.connected()
 
     return on_subscribe

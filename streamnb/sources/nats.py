@@ -85,7 +85,9 @@ class JetStream(Reached):
         try:
             added = {column: _ADDED[name] for name, column in names.items()}
         except KeyError as error:
-            raise PlanError(f"from_nats: metadata={error} is none of {[*_ADDED]}.", code="OPTION_INVALID") from None
+            raise PlanError(
+                f"from_nats: metadata={error} is not there; choose among {[*_ADDED]}.", code="OPTION_INVALID"
+            ) from None
         twice = [name for name in added if name in format.schema]
         if twice:
             raise PlanError(

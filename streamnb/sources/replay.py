@@ -72,7 +72,9 @@ def _cut(
         raise PlanError(f"from_pandas: {every=} and {rows=} are two measures; give one.", code="OPTION_INVALID")
     if every is not None:
         if arrival is None:
-            raise PlanError("from_pandas: every= needs arrival=, the column of arrival times.", code="OPTION_INVALID")
+            raise PlanError(
+                "from_pandas: every= cuts by the time of arrival; give arrival=, its column.", code="OPTION_INVALID"
+            )
         step = duration(every, "from_pandas")
         if step <= 0:
             raise PlanError(f"from_pandas: every={every!r} is no time at all; write '30 min'.", code="OPTION_INVALID")

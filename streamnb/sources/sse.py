@@ -104,7 +104,9 @@ def _authorization(url: str) -> dict[str, str]:
 
 def _check(response: http.client.HTTPResponse, url: str) -> None:
     if response.status in {401, 403, 404}:
-        raise RefusedError(f"from_sse: {shown(url)} answers {response.status} {response.reason}.")
+        raise RefusedError(
+            f"from_sse: {shown(url)} answers {response.status} {response.reason}; mend the url or headers=."
+        )
     if response.status != http.HTTPStatus.OK:
         raise ConnectionError(f"{response.status} {response.reason}")
 

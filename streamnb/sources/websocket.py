@@ -65,7 +65,9 @@ def from_websocket(
             raise NobodyAsks  # after a goodbye: the other side takes an error in there for ours
         except errors.InvalidStatus as error:
             if error.response.status_code in {401, 403, 404}:
-                raise RefusedError(f"from_websocket: {shown(url)} answers {error.response.status_code}.") from None
+                raise RefusedError(
+                    f"from_websocket: {shown(url)} answers {error.response.status_code}; mend the url or headers=."
+                ) from None
             raise
 
     return Spooled(

@@ -37,7 +37,10 @@ def from_clause(select: exp.Select, sources: Sources, build: Build) -> Relation:
         relation = joined(relation, _table(join.this, sources, build, delays), join)
     unknown = delays.keys() - {"", *(name.lower() for name in relation.names)}
     if unknown:
-        raise PlanError(f"sql: no table {min(unknown)!r} in FROM for its WATERMARK.", code="SQL_TABLE_UNKNOWN")
+        raise PlanError(
+            f"sql: no table {min(unknown)!r} in FROM for its WATERMARK; name one of {[*relation.names]}.",
+            code="SQL_TABLE_UNKNOWN",
+        )
     return relation
 
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import streamnb as sn
-from streamnb.errors import LibraryMissingError
+from streamnb.errors import MissingError
 from tests.sinks.odd import odd
 
 
@@ -133,5 +133,5 @@ def test_keys_that_a_store_refuses_are_one_line_and_not_shown():
 
 def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "deltalake", None)
-    with pytest.raises(LibraryMissingError, match=r'^sinks\.Delta needs deltalake: pip install "streamnb\[delta\]"$'):
+    with pytest.raises(MissingError, match=r'^sinks\.Delta needs deltalake: pip install "streamnb\[delta\]"$'):
         sn.sinks.Delta("t")

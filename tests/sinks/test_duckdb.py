@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import streamnb as sn
-from streamnb.errors import LibraryMissingError
+from streamnb.errors import MissingError
 from tests.sinks.odd import odd
 from tests.sources.waiting import eventually, seconds_to_stop
 
@@ -88,5 +88,5 @@ def test_a_file_that_another_process_holds_is_one_line_and_a_stop_does_not_wait_
 
 def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(LibraryMissingError, match=r'^sinks\.DuckDB needs duckdb: pip install "streamnb\[duckdb\]"$'):
+    with pytest.raises(MissingError, match=r'^sinks\.DuckDB needs duckdb: pip install "streamnb\[duckdb\]"$'):
         sn.sinks.DuckDB("db", "t")

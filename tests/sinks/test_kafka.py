@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import streamnb as sn
-from streamnb.errors import LibraryMissingError
+from streamnb.errors import MissingError
 from tests.lost import lose_commits
 from tests.servers.kafka_mock import PRODUCE
 from tests.servers.process import free_port
@@ -170,9 +170,7 @@ def test_a_stop_does_not_wait_for_the_servers(topic):
 
 def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
-    with pytest.raises(
-        LibraryMissingError, match=r'^sinks\.Kafka needs confluent-kafka: pip install "streamnb\[kafka\]"$'
-    ):
+    with pytest.raises(MissingError, match=r'^sinks\.Kafka needs confluent-kafka: pip install "streamnb\[kafka\]"$'):
         sn.sinks.Kafka("t", "h:1")
 
 

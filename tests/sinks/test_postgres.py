@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 import streamnb as sn
-from streamnb.errors import LibraryMissingError
+from streamnb.errors import MissingError
 from tests.servers.postgres import PASSWORD
 from tests.servers.process import free_port
 from tests.sinks.kinds import ask_postgres
@@ -174,7 +174,5 @@ def test_a_stop_does_not_wait_for_the_server(frozen):
 
 def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(
-        LibraryMissingError, match=r'^sinks\.Postgres needs psycopg: pip install "streamnb\[postgres\]"$'
-    ):
+    with pytest.raises(MissingError, match=r'^sinks\.Postgres needs psycopg: pip install "streamnb\[postgres\]"$'):
         sn.sinks.Postgres("", "t")

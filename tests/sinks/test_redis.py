@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 import streamnb as sn
-from streamnb.errors import LibraryMissingError
+from streamnb.errors import MissingError
 from tests.servers.process import free_port
 from tests.servers.redis import PASSWORD
 from tests.sinks.odd import odd
@@ -151,7 +151,7 @@ def test_a_stop_does_not_wait_for_the_server(frozen, name):
 
 def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(LibraryMissingError, match=r'^sinks\.Redis needs redis: pip install "streamnb\[redis\]"$'):
+    with pytest.raises(MissingError, match=r'^sinks\.Redis needs redis: pip install "streamnb\[redis\]"$'):
         sn.sinks.Redis("", "t")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import streamnb as sn
-from streamnb.errors import DataError, LibraryMissingError, PlanError
+from streamnb.errors import DataError, MissingError, PlanError
 from streamnb.ops.read import Read
 from streamnb.patience import asking
 from streamnb.sources.kafka_place import begin_of, next_ends
@@ -460,15 +460,13 @@ def test_an_interrupted_wait_leaves_the_query_as_it_was(topic):
 
 def test_a_missing_library_is_one_line_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
-    with pytest.raises(
-        LibraryMissingError, match=r'^from_kafka needs confluent-kafka: pip install "streamnb\[kafka\]"$'
-    ):
+    with pytest.raises(MissingError, match=r'^from_kafka needs confluent-kafka: pip install "streamnb\[kafka\]"$'):
         sn.from_kafka("t", "localhost:9092", SCHEMA)
 
 
 def test_a_missing_library_for_avro_is_one_line_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "fastavro", None)
-    with pytest.raises(LibraryMissingError, match=r'^from_kafka needs fastavro: pip install "streamnb\[kafka\]"$'):
+    with pytest.raises(MissingError, match=r'^from_kafka needs fastavro: pip install "streamnb\[kafka\]"$'):
         sn.from_kafka("t", "localhost:9092", AVRO, format="avro")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import streamnb as sn
-from streamnb.errors import DataError, LibraryMissingError, PlanError
+from streamnb.errors import DataError, MissingError, PlanError
 from tests.servers.mosquitto import PASSWORD, USER, Mosquitto
 from tests.servers.process import free_port
 from tests.sources.waiting import eventually, seconds_to_stop, source_of, source_threads, status, step_until
@@ -116,6 +116,6 @@ def test_a_query_stops_within_a_second_and_its_thread_ends(broker):
 
 def test_a_missing_library_is_one_line_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
-    with pytest.raises(LibraryMissingError) as caught:
+    with pytest.raises(MissingError) as caught:
         sn.from_mqtt("t", "127.0.0.1", schema=SCHEMA)
     assert str(caught.value) == 'from_mqtt needs paho-mqtt: pip install "streamnb[mqtt]"'

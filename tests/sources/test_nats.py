@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import streamnb as sn
-from streamnb.errors import DataError, LibraryMissingError, PlanError
+from streamnb.errors import DataError, MissingError, PlanError
 from tests.servers.nats import PASSWORD, Nats
 from tests.servers.process import free_port
 from tests.sources.waiting import eventually, status
@@ -172,6 +172,6 @@ def test_an_option_that_is_none_is_refused(stream, options):
 
 def test_a_missing_library_is_one_line_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "nats", None)
-    with pytest.raises(LibraryMissingError) as caught:
+    with pytest.raises(MissingError) as caught:
         sn.from_nats("s", "nats://127.0.0.1", SCHEMA)
     assert str(caught.value) == 'from_nats needs nats-py: pip install "streamnb[nats]"'

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import streamnb as sn
-from streamnb.errors import DataError, LibraryMissingError, PlanError
+from streamnb.errors import DataError, MissingError, PlanError
 from tests.servers.process import free_port
 from tests.servers.redis import PASSWORD, Redis
 from tests.sources.waiting import eventually, seconds_to_stop, source_of, status
@@ -180,6 +180,6 @@ def test_an_option_that_is_none_is_refused(stream, options):
 
 def test_a_missing_library_is_one_line_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(LibraryMissingError) as caught:
+    with pytest.raises(MissingError) as caught:
         sn.from_redis("s", "redis://127.0.0.1", SCHEMA)
     assert str(caught.value) == 'from_redis needs redis: pip install "streamnb[redis]"'

@@ -132,7 +132,7 @@ def test_an_arrival_that_is_not_there() -> None:
 @pytest.mark.parametrize(
     ("measure", "words"),
     [
-        ({"every": "30 min"}, "from_pandas: every= needs arrival=, the column of arrival times."),
+        ({"every": "30 min"}, "from_pandas: every= cuts by the time of arrival; give arrival=, its column."),
         ({"arrival": "arrived", "every": "0s"}, "from_pandas: every='0s' is no time at all; write '30 min'."),
         ({"arrival": "arrived", "every": "-5 min"}, "from_pandas: every='-5 min' is no time at all; write '30 min'."),
         ({"rows": 0}, "from_pandas: rows=0 makes no progress; give 1 or more."),

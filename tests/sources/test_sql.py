@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import streamnb as sn
-from streamnb.errors import ColumnNotFoundError, DataError, LibraryMissingError, PlanError
+from streamnb.errors import ColumnNotFoundError, DataError, MissingError, PlanError
 from tests.servers.postgres import PASSWORD
 from tests.servers.process import free_port
 from tests.sources.waiting import eventually, seconds_to_stop, status
@@ -218,6 +218,6 @@ def test_options_that_are_none_are_refused(tmp_path):
 
 def test_a_missing_library_is_one_line_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(LibraryMissingError) as caught:
+    with pytest.raises(MissingError) as caught:
         sn.from_sql("t", "postgresql://x/y", "id")
     assert str(caught.value) == 'from_sql needs psycopg: pip install "streamnb[postgres]"'

@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 
 import streamnb as sn
-from streamnb.errors import DataError, LibraryMissingError
+from streamnb.errors import DataError, MissingError
 from tests.servers.process import free_port
 from tests.sources.waiting import eventually, seconds_to_stop, source_threads, status, step_until
 
@@ -159,6 +159,6 @@ def test_a_query_stops_within_a_second_and_its_thread_ends(server):
 
 def test_a_missing_library_is_one_line_to_type(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "websockets.sync.client", None)
-    with pytest.raises(LibraryMissingError) as caught:
+    with pytest.raises(MissingError) as caught:
         sn.from_websocket("ws://127.0.0.1:9/", SCHEMA)
     assert str(caught.value) == 'from_websocket needs websockets: pip install "streamnb[websocket]"'
