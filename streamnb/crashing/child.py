@@ -68,7 +68,7 @@ def _source(function: Callable[..., object]) -> list[str]:
         text = ""
     if not text.startswith(("def ", "@")):
         raise PlanError(
-            f"crash: real=True reads the source of a function, and {function!r} has none; write it with def.",
+            f"crash: real=True needs a function written with def, and {function!r} has no source; write one.",
             code="OPTION_INVALID",
         )
     return [name, text]
