@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamnb.answers.lineage import with_delay
 from streamnb.errors import DataError, PlanError
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.query import Query
@@ -24,7 +24,6 @@ from streamnb.views.sheet_svg import sheet_svg
 from streamnb.views.shown import subject_of
 
 if TYPE_CHECKING:
-    from streamnb.plan import Node
     from streamnb.progress import Playable
     from streamnb.views.view import View
 
@@ -115,13 +114,5 @@ def _others(query: Playable, delays: Sequence[Duration]) -> Iterator[tuple[int, 
         )
     own = _delay_of(query)
     for delay in sorted({duration(given, "save_html", months=True) for given in delays} - {own}):
-        changed = _with_delay(plan, delay)
+        changed = with_delay(plan, {1: delay})
         yield delay, Query(changed, output_mode=query.outline.output_mode, name=f"{query.name} {spell(delay)}").run()
-
-
-def _with_delay(plan: Node, delay: int) -> Node:
-    inputs = tuple(_with_delay(node, delay) for node in plan.inputs)
-    changes: dict[str, Any] = {"inputs": inputs} if inputs else {}
-    if isinstance(plan, WithWatermark):
-        changes["wait"] = delay
-    return replace(plan, **changes) if changes else plan
