@@ -36,6 +36,11 @@ def as_expr(value: Expression) -> nw.Expr:
     return value
 
 
+def listed(columns: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the columns that a verb was given; one list of them stands for its items, as in Spark."""
+    return tuple(columns[0]) if len(columns) == 1 and isinstance(columns[0], list | tuple) else tuple(columns)
+
+
 def window_time() -> nw.Expr:
     """Return the time of a windowed row: the last microsecond of its window. It is an event time again.
 

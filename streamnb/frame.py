@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import narwhals as nw
 import pandas as pd
@@ -11,6 +12,7 @@ import polars as pl
 
 from streamnb import display
 from streamnb.at_once import collect
+from streamnb.errors import PlanError, column_not_found
 from streamnb.explain import explain
 from streamnb.ops.columns import drop, rename
 from streamnb.ops.drop_duplicates import distinct, drop_duplicates
@@ -171,8 +173,43 @@ class StreamFrame:
         """
         return self.query(output_mode, **options).play()
 
+    __iter__ = None  # whoever can be asked for an item is else taken for a sequence
+
+    def __getitem__(self, name: object) -> NoReturn:
+        raise _no_value(self, name)
+
+    def __setitem__(self, name: object, value: object) -> NoReturn:
+        raise PlanError(
+            f"frame[{name!r}]: a frame does not change; write frame = frame.with_columns({name}=…).",
+            code="EXPRESSION_INVALID",
+        )
+
+    if not TYPE_CHECKING:  # or every name would pass for an attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(_no_attribute(self.__dict__.get("node"), name))
+
     def __repr__(self) -> str:
         return self.explain()
+
+
+def _no_attribute(node: Node | None, name: str) -> str:
+    """Return what to say of a name that is no verb: a column's, or one that is spelled otherwise elsewhere."""
+    told = f"'StreamFrame' object has no attribute {name!r}"
+    if name.startswith("_") or node is None:
+        return told
+    if name in node.schema:
+        return f"{told}; the column is col({name!r})"
+    near = difflib.get_close_matches(name.lower(), [verb for verb in vars(StreamFrame) if verb[0] != "_"], n=1)
+    return f"{told}; did you mean {near[0]!r}?" if near else told
+
+
+def _no_value(frame: StreamFrame, name: object) -> PlanError:
+    """Return the error for a column, or several, that are taken out of a frame as out of a table."""
+    if isinstance(name, str) and name not in frame.node.schema:
+        return column_not_found(f"frame[{name!r}]", name, frame.node.schema)
+    way = f"col({name!r})" if isinstance(name, str) else "frame.select(…)" if isinstance(name, list) else "filter(…)"
+    return PlanError(f"frame[{name!r}]: a frame holds no rows to take out; write {way}.", code="EXPRESSION_INVALID")
 
 
 def stream(source: Source) -> StreamFrame:

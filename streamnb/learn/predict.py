@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from streamnb.errors import one_of
 
 ABSENT = object()
+NEAR = 0.1
 
 
 class Prediction:
     """A question, the learner's guess, and what happened. ``value`` is None until somebody guesses.
 
+    A number is right, or close: within ``near`` of what happened, as a share of it.
+
     ``guess(value)`` answers from code; ``compare(actual)`` says how it went. In a notebook that runs without a browser
     it stands there unanswered and keeps nobody waiting.
     """
 
-    def __init__(self, question: str, choices: list[Any] | None, then: Callable[[], Any] | None) -> None:
-        self.question, self.choices, self._then = question, choices, then
+    def __init__(
+        self, question: str, choices: list[Any] | None, then: Callable[[], Any] | None, near: float = NEAR
+    ) -> None:
+        self.question, self.choices, self._then, self.near = question, choices, then, near
         self.value: Any = None
         self.actual: Any = ABSENT
         self._box: Any = None
@@ -43,14 +49,38 @@ class Prediction:
         """Whether the guess is what happened; None while one of the two is missing."""
         return None if self.value is None or self.actual is ABSENT else bool(self.value == self.actual)
 
+    @property
+    def close(self) -> bool | None:
+        """Whether a number is right or nearly so; None while it or what happened is missing."""
+        return self.right or (None if self.right is None else self.choices is None and self._off <= self.near)
+
+    @property
+    def _off(self) -> float:
+        """How far the guess is from what happened, as a share of that."""
+        return abs(self.value - self.actual) / abs(self.actual) if self.actual else math.inf
+
     def __repr__(self) -> str:
         guessed = "no guess yet" if self.value is None else f"you said {self.value}"
         if self.actual is ABSENT:
             return guessed
-        return f"{guessed}: right" if self.right else f"{guessed}; it is {self.actual}"
+        if self.right:
+            return f"{guessed}: right"
+        if self.close:
+            return f"{guessed}: close, within {math.ceil(100 * self._off)} %; it is {self.actual}"
+        return f"{guessed}; it is {self.actual}{self._how_far()}"
+
+    def _how_far(self) -> str:
+        """Return how much a number is too low or too high: as a factor from two on, else as a difference."""
+        if self.value is None or self.choices is not None:
+            return ""
+        side = "low" if self.value < self.actual else "high"
+        less, more = sorted((self.value, self.actual))
+        if less > 0 and more >= 2 * less:
+            return f", {_times(more / less)} times too {side}"
+        return f", {more - less:.6g} too {side}"
 
     def _repr_html_(self) -> str:
-        mark = {None: "…", True: "✓", False: "✕"}[self.right]
+        mark = "≈" if self.close and not self.right else {None: "…", True: "✓", False: "✕"}[self.right]
         told = f"<b>{mark}</b> {html.escape(repr(self))}"
         return f'<div role="status" style="max-width: 44em">{html.escape(self.question)}<br>{told}</div>'
 
@@ -89,8 +119,12 @@ class Prediction:
         self._box.children = [*told, *[child for child in self._box.children if isinstance(child, Output)]]
 
 
+def _times(factor: float) -> str:
+    return f"{factor:.2g}" if factor < 10 else f"{factor:.0f}"
+
+
 def predict(
-    question: str, choices: Iterable[Any] | None = None, *, then: Callable[[], Any] | None = None
+    question: str, choices: Iterable[Any] | None = None, *, then: Callable[[], Any] | None = None, near: float = NEAR
 ) -> Prediction:
     """Ask for a guess before the figure shows what happens.
 
@@ -102,9 +136,11 @@ def predict(
         The answers to choose from; without them the guess is a whole number.
     then
         A function that gives the figure; it is shown once the guess is made, and not before.
+    near
+        How far from what happens a number may be to pass as close, as a share of it.
 
     The guess and the answer stay in the notebook's output. ``compare(actual)`` on what this returns tells how it went.
 
     >>> guess = sn.predict("How many rows come too late?")
     """
-    return Prediction(question, None if choices is None else list(choices), then)
+    return Prediction(question, None if choices is None else list(choices), then, near)

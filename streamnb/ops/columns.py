@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import polars as pl
 
 from streamnb.errors import PlanError
+from streamnb.expressions import listed
 from streamnb.plan import EventTime, RowWise
 
 if TYPE_CHECKING:
     from streamnb.frame import StreamFrame
 
 
-def drop(self: StreamFrame, *columns: str) -> StreamFrame:
-    """Leave columns out. Spark: ``drop``, but a column that is not there is an error.
+def drop(self: StreamFrame, *columns: str | Sequence[str]) -> StreamFrame:
+    """Leave columns out, named one by one or in a list. Spark: ``drop``, but one that is not there is an error.
 
     >>> flights.drop("tailnum", "flight", "carrier").schema.names()
     ['flight_id', 'origin', 'dest', 'distance', 'sched_dep', 'dep', 'arr', 'dep_delay', 'arr_delay']
     """
-    return self.then(Drop((self.node,), columns))
+    return self.then(Drop((self.node,), listed(columns)))
 
 
 def rename(self: StreamFrame, names: Mapping[str, str]) -> StreamFrame:

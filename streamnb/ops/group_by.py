@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +11,7 @@ import polars as pl
 
 from streamnb.aggregates import as_fold
 from streamnb.errors import PlanError
-from streamnb.expressions import Expression, native, outcome, plain_column, window_time
+from streamnb.expressions import Expression, listed, native, outcome, plain_column, window_time
 from streamnb.folds import Fold
 from streamnb.ops.aggregate_step import AggregateStep
 from streamnb.ops.apply_in_pandas_with_state import apply_in_pandas_with_state
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 _WINDOW_TIME = native(window_time())
 
 
-def group_by(self: StreamFrame, *keys: Expression | TimeKey, **named: Expression) -> Grouped:
+def group_by(
+    self: StreamFrame, *keys: Expression | TimeKey | Sequence[Expression | TimeKey], **named: Expression
+) -> Grouped:
     """Group rows by columns, expressions and at most one window (``window``, ``session_window``); then ``.agg(…)``.
 
-    Null is a key like any other. Without keys there is one group, of everything.
+    Null is a key like any other. Without keys there is one group, of everything. The keys may stand in a list.
 
     State
         One row a group. With a window, or a column of event time, below a watermark: until the watermark passes it.
@@ -44,7 +46,7 @@ def group_by(self: StreamFrame, *keys: Expression | TimeKey, **named: Expression
     1      B6  69
     2      EV   2
     """
-    return Grouped(self.with_columns(**named) if named else self, (*keys, *named))
+    return Grouped(self.with_columns(**named) if named else self, (*listed(keys), *named))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,20 +59,28 @@ class Grouped:
     apply_in_pandas_with_state = apply_in_pandas_with_state
     transform_with_state = transform_with_state
 
-    def agg(self, **aggregates: object) -> StreamFrame:
+    def agg(self, *unnamed: object, **aggregates: object) -> StreamFrame:
         """Compute aggregates per group, such as ``agg(n=sn.count(), total=sn.sum("v"))``.
 
         Append mode gives a group once, when the watermark has passed it; update mode every group that a batch touched;
-        complete mode all of them, every time.
+        complete mode all of them, every time. Each has a name, which the column bears; one without is an error.
 
         Spark: ``agg``.
         """
+        if unnamed:
+            raise _nameless(unnamed[0])
         if not aggregates:
             raise PlanError("agg: nothing to compute; write agg(n=sn.count()).", code="AGGREGATE_INVALID")
         folds = {name: as_fold("agg", name, value) for name, value in aggregates.items()}
         time_key = next((key for key in self.keys if isinstance(key, TimeKey)), None)
         node = GroupBy if time_key is None else time_key.grouped(GroupBy)
         return self.frame.then(node((self.frame.node,), self.keys, folds))
+
+
+def _nameless(value: object) -> PlanError:
+    """Return the error for what stands in ``agg`` without a name."""
+    told, way = (str(value), f"sn.{value.name}(…)") if isinstance(value, Fold) else (repr(value), "sn.sum('column')")
+    return PlanError(f"agg: {told} has no name; name it: agg(a_name={way}).", code="AGGREGATE_INVALID")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import narwhals as nw
 import polars as pl
 
 from streamnb.errors import PlanError
-from streamnb.expressions import Expression, as_expr, native, outcome, plain_column, row_by_row, window_time
+from streamnb.expressions import Expression, as_expr, listed, native, outcome, plain_column, row_by_row, window_time
 from streamnb.plan import EventTime, Node, RowWise
 from streamnb.windows import WindowKey
 
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from streamnb.frame import StreamFrame
 
 
-def select(self: StreamFrame, *columns: Expression | WindowKey, **named: Expression | WindowKey) -> StreamFrame:
-    """Keep or compute just these columns, in this order.
+def select(
+    self: StreamFrame,
+    *columns: Expression | WindowKey | Sequence[Expression | WindowKey],
+    **named: Expression | WindowKey,
+) -> StreamFrame:
+    """Keep or compute just these columns, in this order; they may stand in a list.
 
     A column of event time stays one if it is handed on as it is, under any name.
 
@@ -33,11 +37,15 @@ def select(self: StreamFrame, *columns: Expression | WindowKey, **named: Express
     0  PHL     5
     1  BOS     6
     """
-    frame, expressions = _expressions(self, "select", columns, named)
+    frame, expressions = _expressions(self, "select", listed(columns), named)
     return frame.then(Select((frame.node,), expressions))
 
 
-def with_columns(self: StreamFrame, *columns: Expression | WindowKey, **named: Expression | WindowKey) -> StreamFrame:
+def with_columns(
+    self: StreamFrame,
+    *columns: Expression | WindowKey | Sequence[Expression | WindowKey],
+    **named: Expression | WindowKey,
+) -> StreamFrame:
     """Add columns, or replace those of the same name. All see the columns as they were before.
 
     ``sn.window(…)`` gives two columns, the start and the end.
@@ -47,7 +55,7 @@ def with_columns(self: StreamFrame, *columns: Expression | WindowKey, **named: E
     >>> flights.with_columns(late=sn.col("arr_delay") > 15).schema.names()[-1]
     'late'
     """
-    frame, expressions = _expressions(self, "with_columns", columns, named)
+    frame, expressions = _expressions(self, "with_columns", listed(columns), named)
     return frame.then(WithColumns((frame.node,), expressions))
 
 
