@@ -18,7 +18,7 @@ from streamnb.answers.sizes import Ledger, Size
 from streamnb.answers.twin import Twin, compare
 from streamnb.answers.waiting import NoOutput, Situation, away, why_no_output
 from streamnb.answers.why import Why, why
-from streamnb.errors import QueryError
+from streamnb.errors import not_there
 from streamnb.explain import explain
 from streamnb.graph import Graph
 from streamnb.inputs import Inputs
@@ -77,11 +77,11 @@ class Asking(Looking):
         """
         order = Order(sort, descending, filter, touched, ending, offset, limit)
         with self._lock:
-            traces = self._trace[self._since :]
-            ids = [trace.batch_id for trace in traces]
-            at = len(ids) - 1 if batch is None else ids.index(batch) if batch in ids else -1
-            if at < 0:
-                raise QueryError(f"state: batch {batch} is not there; {len(traces)} batches have run.")
+            traces, _ = self._own()
+            first = traces[0].batch_id if traces else self._since
+            at = len(traces) - 1 if batch is None else batch - first
+            if not 0 <= at < len(traces):
+                raise not_there("state", self._since if batch is None else batch, first, first + len(traces) - 1)
             last = at == len(traces) - 1 and not self._broken
             graph = self._graph if last else self._kept(traces[at].batch_id)
             name, stream = chosen(graph, operator)
@@ -104,7 +104,7 @@ class Asking(Looking):
         Size(batch_id=10, keys=4, ever=6, new=0, changed=2, removed=0, nbytes=1280)
         """
         with self._lock:
-            traces = self._trace[self._since :]
+            traces, _ = self._own()
             name, stream = chosen(self._graph, operator)
             return self._ledger(name, stream.node, place_among_told(self._graph, stream), traces).follow(traces)
 
@@ -202,11 +202,10 @@ class Asking(Looking):
         """
         with self._lock:
             watermark, sources = self._graph.watermark, tuple(self._inputs.sources)
-            traces, progress = tuple(self._trace[self._since :]), tuple(self._progress[self._since :])
-            emitted = tuple(
-                self._memory.batches()[self._since : len(self._trace)]
-            )  # a batch that failed may have left its rows there
-            return Recording(self._optimized, self._mode, watermark, sources, traces, progress, emitted)
+            traces, progress = self._own()
+            emitted = tuple(self._memory.rows(trace.batch_id) for trace in traces)
+            told = tuple(traces), tuple(progress), emitted, self.let_go
+            return Recording(self._optimized, self._mode, watermark, sources, *told)
 
     @property
     def plans(self) -> tuple[Node, Node]:

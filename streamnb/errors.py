@@ -159,3 +159,9 @@ def one_of(verb: str, name: str, value: object, choices: Iterable[str]) -> PlanE
     """Return the error for an argument that is not one of its choices."""
     allowed = " | ".join(repr(c) for c in choices)
     return PlanError(f"{verb}: {name}={value!r} is not known; use {allowed}.", code="OPTION_INVALID")
+
+
+def not_there(verb: str, batch_id: int, first: int, last: int) -> QueryError:
+    """Return the error for a batch that a query cannot be asked for: one that is not done, or was let go of."""
+    older = " Older ones were let go of: name one of these, or run the query anew." if -1 <= batch_id < first else ""
+    return QueryError(f"{verb}: batch {batch_id} is not there; batches {first} to {last} are.{older}")

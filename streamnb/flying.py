@@ -21,7 +21,7 @@ from streamnb.meanwhile import meanwhile
 from streamnb.patience import asking
 from streamnb.points import reached
 from streamnb.progress import Progress, Trace
-from streamnb.report import delivered
+from streamnb.report import delivered, summed
 from streamnb.retention import Retention
 
 
@@ -98,13 +98,26 @@ class Flying(Forking):
         progress = delivered(batch.computed.progress, seconds, self._delivery.retried)
         planned = batch.computed.begun.planned
         self._replayed = planned.time if planned.replayed else None
-        self._trace.append(batch.computed.trace)
+        before = self._trace[-1] if self._trace else None
+        self._trace.append(summed(batch.computed.trace, progress.num_input_rows, before))
         self._progress.append(progress)
-        before = self._history.last.offsets
+        offsets = self._history.last.offsets
         self._history.add(batch.point)
         self._retention.added()
-        self._journal.release(before, batch.point.offsets)
+        self._journal.release(offsets, batch.point.offsets)
+        self._let_go()
         return progress
+
+    def _let_go(self) -> None:
+        """Let go of the oldest batches once there are too many; their stories go last, so that all of it is done."""
+        first = self._retention.first
+        if first is None:
+            return
+        self._history.let_go(first)
+        self._memory.let_go(first, self._optimized.key)
+        self._journal.let_go(first)
+        self._eras = [era for era in self._eras if era[0].last.batch_id >= first]
+        self._retention.let_go(first)
 
     def _can_fly(self, batch: Closed) -> bool:
         """Tell whether the next batch needs to know nothing of how this one ends."""

@@ -31,7 +31,8 @@ class Point:
 class History:
     """The points of a query, oldest first, over a base of whole tables.
 
-    Holds about ``budget`` bytes of changes; older ones are folded into the base and can no longer be rewound to.
+    Holds about ``budget`` bytes of changes, and of no more batches than ``q.trace`` tells of (10,000); older ones are
+    folded into the base and can no longer be rewound to.
     An interrupt may come between any two lines: every change is one assignment, append or deletion.
     """
 
@@ -64,7 +65,12 @@ class History:
         _, points = self._kept
         points.append(point)
         if self.last.written - points[0].written > self._budget:
-            self._fold()
+            self._fold(len(points) // 2)
+
+    def let_go(self, first: int) -> None:
+        """Fold what batches before one changed, and it too, into the base: it is the first that can be gone back to."""
+        _, points = self._kept
+        self._fold(next((n for n, point in enumerate(points) if point.batch_id >= first), 0))
 
     def restore(self, batch_id: int) -> Point:
         """Put the tables back to the end of a batch and forget what came after."""
@@ -84,11 +90,11 @@ class History:
             for i, (table, base) in enumerate(zip(self._tables, bases, strict=True))
         )
 
-    def _fold(self) -> None:
-        """Fold the older half of the changes into the base."""
+    def _fold(self, keep: int) -> None:
+        """Fold the changes up to the ``keep``-th point into the base."""
         _, points = self._kept
-        keep = len(points) // 2
-        self._kept = self.frames(points[keep].batch_id), points[keep:]
+        if keep:
+            self._kept = self.frames(points[keep].batch_id), points[keep:]
 
 
 def _replayed(table: StateTable, base: pl.DataFrame, changes: Sequence[Changes]) -> pl.DataFrame:

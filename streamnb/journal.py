@@ -19,8 +19,12 @@ from streamnb.errors import CheckpointError
 from streamnb.inputs import Inputs, Planned
 from streamnb.logics import Logic, Waiting
 from streamnb.rules import Version
+from streamnb.schema import bytes_of
 from streamnb.state import Changes, StateTable
 from streamnb.time import Watermark
+
+BUDGET = 8 * 2**20
+"""About how many bytes of dead letters a query without a checkpoint holds; of older ones it keeps the number."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Journal:
         self._since = 0  # from which batch on the sink is the query's
         self._id = uuid.uuid4().hex
         self._dead: dict[int, pl.DataFrame] = {}  # by batch, where there is no checkpoint to keep them
+        self._held_dead = self.dead_let_go = 0  # bytes of them, and how many there were before them
 
     @property
     def run(self) -> tuple[str, int]:
@@ -73,13 +78,23 @@ class Journal:
 
     @property
     def past(self) -> dict[int, Past]:
-        """The batches done, as far as they are known; those of earlier runs from the log."""
+        """The batches done, as far as they are known; those of earlier runs, and those let go of, from the log."""
         if self._earlier >= 0 and self.checkpoint is not None:
             earlier = self.checkpoint.log.intents(self._earlier)
             told = {n: Past(_as_planned(intent), intent.watermark) for n, intent in earlier.items()}
             self._past = told | self._past
             self._earlier = -1
         return self._past
+
+    def done(self, batch_id: int) -> Past | None:
+        """Return a batch that was done; None if it was not, or is no longer known."""
+        return (self.past if batch_id <= self._earlier else self._past).get(batch_id)
+
+    def let_go(self, first: int) -> None:
+        """Forget the batches before one, but for the last of them, which tells the watermark of late rows."""
+        self._past = {batch_id: past for batch_id, past in self._past.items() if batch_id >= first - 1}
+        if self.checkpoint is not None:
+            self._earlier = max(self._earlier, first - 2)
 
     @property
     def path(self) -> Path | None:
@@ -154,8 +169,8 @@ class Journal:
         """Log what a batch changed and what it set aside."""
         if self.checkpoint is not None:
             self.checkpoint.keep(batch_id, changes, dead)
-        else:
-            self._dead[batch_id] = dead
+        elif len(dead):
+            self._set_aside(batch_id, dead)
 
     def commit(self, batch_id: int, next_watermark: int) -> None:
         """Log that a batch has happened."""
@@ -187,6 +202,14 @@ class Journal:
         if self.checkpoint is not None:
             self.checkpoint.sync()
             self._inputs.release(self._inputs.offsets)
+
+    def _set_aside(self, batch_id: int, dead: pl.DataFrame) -> None:
+        self._held_dead += bytes_of(dead) - (bytes_of(self._dead[batch_id]) if batch_id in self._dead else 0)
+        self._dead[batch_id] = dead
+        while self._held_dead > BUDGET and len(self._dead) > 1:
+            oldest = self._dead.pop(next(iter(self._dead)))
+            self._held_dead -= bytes_of(oldest)
+            self.dead_let_go += len(oldest)
 
     def dead_letters(self, last: int) -> pl.DataFrame:
         """Return the records set aside up to a batch."""
@@ -246,11 +269,13 @@ class Journal:
 
     def rewind(self, to: int) -> None:
         """Go back to the end of a batch; those after it will be done again with the same rows, at the same times."""
-        self.taken_back |= {number: past.planned for number, past in self.past.items() if number > to}
+        past = self._past if to >= self._earlier else self.past
+        self.taken_back |= {number: done.planned for number, done in past.items() if number > to}
         if self.checkpoint is not None:
             self.checkpoint.rewind(to)
-        self._past = {batch_id: past for batch_id, past in self.past.items() if batch_id <= to}
+        self._past = {batch_id: done for batch_id, done in past.items() if batch_id <= to}
         self._dead = {batch_id: frame for batch_id, frame in self._dead.items() if batch_id <= to}
+        self._held_dead = sum(map(bytes_of, self._dead.values()))
         self._begun = None
 
     def reload(self, tables: Sequence[StateTable], batch_id: int) -> bool:

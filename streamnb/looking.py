@@ -13,7 +13,7 @@ from streamnb.answers.kept import scratch
 from streamnb.answers.silence import silence
 from streamnb.answers.sizes import Ledger
 from streamnb.delivery import Delivery
-from streamnb.errors import QueryError
+from streamnb.errors import not_there
 from streamnb.graph import Graph
 from streamnb.history import History
 from streamnb.inputs import Inputs, told, troubles
@@ -21,7 +21,7 @@ from streamnb.journal import Journal
 from streamnb.plan import Node
 from streamnb.player import Player
 from streamnb.progress import Progress, Trace
-from streamnb.report import late_rows, state_rows, timestamp
+from streamnb.report import late_in, late_rows, state_rows, timestamp
 from streamnb.sinks.memory import Memory
 from streamnb.time import Clock, Duration
 
@@ -44,6 +44,7 @@ class Looking:
     _player: Player
     _lock: threading.RLock
     _trace: list[Trace]
+    _first_id: int
     _since: int
     _eras: list[tuple[History, Node]]
     _progress: list[Progress]
@@ -151,6 +152,8 @@ class Looking:
         return self._result_at(batch_id).to_pandas()
 
     def _result_at(self, batch_id: int) -> pl.DataFrame:
+        if not self._memory.is_known(batch_id):
+            raise not_there("result", batch_id, self._trace[0].batch_id, self._history.last.batch_id)
         table = self._memory.table(self._optimized.key, batch_id)
         return pl.DataFrame(schema=self._optimized.schema) if table is None else table
 
@@ -172,16 +175,18 @@ class Looking:
         window's end (or its own time). A column of the user's own of one of these names keeps it; ours then has a
         ``_`` behind it, such as ``operator_``.
 
-        Late rows of batches whose other rows were let go of have 8 MB; of the oldest beyond that the number is kept, in
-        ``q.late.attrs["let_go"]``.
+        Late rows of batches whose other rows were let go of have 8 MB; of the oldest beyond that, and of batches that
+        ``q.trace`` no longer tells of, the number is kept, in ``q.late.attrs["let_go"]``.
 
         >>> query.late[["batch_id", "flight_id", "watermark", "late_by"]].head(2)
            batch_id      flight_id           watermark         late_by
         0        10  DL 1415 02-08 2013-02-08 07:25:00 0 days 00:25:00
         1        10  UA 1030 02-08 2013-02-08 07:25:00 0 days 00:25:00
         """
-        rows = late_rows(self._trace, self._graph).to_pandas()
-        rows.attrs["let_go"] = sum(step.late_let_go for trace in self._trace for step in trace.steps)
+        traces = list(self._trace)
+        rows = late_rows(traces, self._graph).to_pandas()
+        gone = sum(step.late_let_go for trace in traces for step in trace.steps)
+        rows.attrs["let_go"] = gone + (traces[0].so_far.late - late_in(traces[0]) if traces else 0)
         return rows
 
     @property
@@ -190,12 +195,15 @@ class Looking:
 
         A record is set aside when it cannot be read (no JSON, no UTF-8, half a surrogate pair), when a value does not
         fit the schema, or when its event time lies further beyond the clock than ``guard_future`` allows.
-        ``query(on_bad_record="fail")`` raises an error instead.
+        ``query(on_bad_record="fail")`` raises an error instead. Without a checkpoint they have 8 MB; of the oldest
+        beyond that the number is kept, in ``q.dead_letters.attrs["let_go"]``.
 
         >>> len(query.dead_letters)
         0
         """
-        return self._journal.dead_letters(self._history.last.batch_id).to_pandas()
+        rows = self._journal.dead_letters(self._history.last.batch_id).to_pandas()
+        rows.attrs["let_go"] = self._journal.dead_let_go
+        return rows
 
     @property
     def state(self) -> pd.DataFrame:
@@ -225,10 +233,9 @@ class Looking:
         with self._lock:
             eras = [(self._history, self._optimized), *reversed(self._eras)]
             history, plan = next((e for e in eras if e[0].first_id <= batch_id <= e[0].last.batch_id), eras[0])
-            first, last = self._history.first_id, self._history.last.batch_id
             if not history.first_id <= batch_id <= history.last.batch_id:
-                raise QueryError(f"state: batch {batch_id} is not there; batches {first} to {last} are.")
-            point = next(t.serial for t in self._trace if t.batch_id == batch_id) if batch_id >= 0 else -1
+                raise not_there("state", batch_id, self._history.first_id, self._history.last.batch_id)
+            point = next((t.serial for t in self._trace if t.batch_id == batch_id), -1)
             if self._recalled is None or self._recalled[0] != point:
                 self._recalled = point, scratch(plan, self._mode, history.frames(batch_id))
             return self._recalled[1]
@@ -272,6 +279,9 @@ class Looking:
     def progress(self) -> list[Progress]:
         """The numbers of every batch, oldest first.
 
+        Of the newest 10,000: the 1,000 oldest go at once when there are more, and ``q.progress[0].batch_id`` says which
+        is the oldest. Spark: ``recentProgress``, which keeps 100.
+
         >>> [progress.num_input_rows for progress in query.progress[:5]]
         [1, 2, 1, 1, 9]
         """
@@ -290,10 +300,28 @@ class Looking:
     def trace(self) -> list[Trace]:
         """The story of every batch, oldest first.
 
+        The rows in it have 32 MB: beyond that the oldest batches keep only numbers, watermarks and late rows, which
+        have 8 MB of it. Of more than 10,000 batches the 1,000 oldest go at once, and ``q.trace[0].batch_id`` moves on:
+        they can no longer be rewound to or asked about. What they gave out stays in ``q.result``.
+
         >>> query.trace[10].batch_id
         10
         """
         return self._trace
+
+    @property
+    def let_go(self) -> int:
+        """How many batches ``q.trace`` and ``q.progress`` no longer tell of.
+
+        >>> query.let_go
+        0
+        """
+        return self._trace[0].batch_id - self._first_id if self._trace else 0
+
+    def _own(self) -> tuple[list[Trace], list[Progress]]:
+        """Return what is told of the batches of the logic that runs."""
+        at = max(0, self._since - self._trace[0].batch_id) if self._trace else 0
+        return self._trace[at:], self._progress[at:]
 
     @property
     def graph(self) -> list[Stream]:

@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ def told(record: Trace | StepTrace) -> pl.DataFrame | Made:
     return given
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class OperatorProgress(Record):
     """One stateful operator in one batch: Spark's ``stateOperators`` entry."""
 
@@ -92,7 +92,7 @@ class OperatorProgress(Record):
     custom_metrics: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class SourceProgress(Record):
     """One source in one batch; ``num_rows_waiting`` lie behind ``end_offset``, where the source can tell."""
 
@@ -104,7 +104,7 @@ class SourceProgress(Record):
     num_rows_waiting: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Progress(Record):
     """The numbers of one batch, named as Spark's ``StreamingQueryProgress``.
 
@@ -158,7 +158,7 @@ class StepTrace:
         return self.late_let_go + (0 if self.late is None else len(self.late))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Work(Record):
     """What one operator of the plan that runs did in a batch: rows in and out, and its own milliseconds.
 
@@ -172,7 +172,21 @@ class Work(Record):
     ms: float
 
 
-@dataclass(frozen=True, eq=False)
+class SoFar(NamedTuple):
+    """Sums from a query's first batch to one of them, those included that are no longer told of.
+
+    ``rows`` were read, ``late`` dropped, ``removed`` evicted from state. ``work`` is that of every operator of the plan
+    that runs, since it runs, and ``late_by`` the late rows of every one of a trace's ``steps``.
+    """
+
+    rows: int = 0
+    late: int = 0
+    removed: int = 0
+    work: tuple[Work, ...] = ()
+    late_by: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Mark:
     """One ``with_watermark`` after one batch: what it asks for by itself, whatever the other inputs ask for.
 
@@ -201,6 +215,7 @@ class Trace:
     kept; its other rows can be read again from the sources.
     ``serial`` tells it from the trace of a batch that was done again after a rewind.
     ``work`` tells of every operator of the plan that runs. ``given`` are the params and versions of rules it went by.
+    ``so_far`` are the sums up to it, once it has happened.
     """
 
     batch_id: int
@@ -218,6 +233,7 @@ class Trace:
     serial: int = field(default_factory=count().__next__)
     work: tuple[Work, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
+    so_far: SoFar = field(default_factory=SoFar)
 
 
 for _record in (StepTrace, Trace):  # behind the classes, where it is no default
@@ -253,6 +269,10 @@ class Playable(Protocol):
     def trace(self) -> Sequence[Trace]: ...
     @property
     def progress(self) -> Sequence[Progress]: ...
+    @property
+    def let_go(self) -> int:
+        """Return how many batches, the oldest, trace and progress no longer tell of."""
+
     @property
     def playing(self) -> bool: ...
     @property

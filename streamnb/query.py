@@ -17,7 +17,7 @@ from streamnb.checkpoint import Checkpoint
 from streamnb.compatible import shape
 from streamnb.dead_letters import Aside, letters, too_far_ahead
 from streamnb.delivery import AnySink, Delivery
-from streamnb.errors import DataError, QueryError, one_of
+from streamnb.errors import DataError, QueryError, not_there, one_of
 from streamnb.evolving.evolution import Evolution
 from streamnb.evolving.forking import Start
 from streamnb.evolving.givens import Givens
@@ -111,9 +111,9 @@ class Query(Flying):
         self._delivery.open(*self._journal.run)
         point = Point(done, dict(self._inputs.offsets), self._graph.snapshot(), (), 0)
         self._history = History(self._tables, point)
-        self._first_id, self._since, self._eras = done + 1, 0, []
-        self._trace, self._progress = list[Trace](), list[Progress]()
-        self._retention = Retention(self._trace)
+        self._first_id = self._since = done + 1
+        self._eras, self._trace, self._progress = [], list[Trace](), list[Progress]()
+        self._retention = Retention(self._trace, self._progress)
         self._broken = self._stopped = self._done = False
         self._exception: BaseException | None = None
         self._rewinding: int | None = None
@@ -210,7 +210,7 @@ class Query(Flying):
             self._ready()
             first, last = max(self._history.first_id, self._journal.first), self._history.last.batch_id
             if not first <= to <= last:
-                raise QueryError(f"rewind: batch {to} is not there; batches {first} to {last} are.")
+                raise not_there("rewind", to, first, last)
             self._go_back(to)
         self._changed()
         return self
@@ -365,9 +365,8 @@ class Query(Flying):
         self._graph.restore(point.watermark)
         self._inputs.rewind(point.offsets)
         self._memory.forget_after(batch_id)
-        kept = batch_id + 1 - self._first_id
-        del self._trace[kept:], self._progress[kept:]
-        self._retention.removed()
+        self._retention.forget_after(batch_id)
+        self._let_go()
         self._broken = self._done = False
         self._exception = None
 
@@ -383,7 +382,7 @@ class Query(Flying):
             display.say(f"query {self.name!r}: the older one of this name is stopped.")
 
     def __repr__(self) -> str:
-        batches = len(self._trace)
+        batches = self._trace[-1].batch_id + 1 - self._first_id if self._trace else 0
         return f"Query {self.name!r}: {self.status}, {batches} batches, watermark {self.watermark}"
 
     def _ipython_display_(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Container, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
+from operator import add
 from typing import Any
 
 import pandas as pd
@@ -15,7 +17,7 @@ from streamnb.ops.group_by import GroupBy
 from streamnb.ops.read import Read
 from streamnb.ops.with_watermark import WatermarkStep
 from streamnb.plan import Batch, Node, instant_of, late_column
-from streamnb.progress import Mark, OperatorProgress, Progress, SourceProgress, StepTrace, Trace
+from streamnb.progress import Mark, OperatorProgress, Progress, SoFar, SourceProgress, StepTrace, Trace, Work
 from streamnb.state import EXPIRES
 from streamnb.time import moment
 from streamnb.windows import END, GIVEN, START, as_given
@@ -158,6 +160,40 @@ def _mark(node: Node, step: WatermarkStep, graph: Graph) -> Mark:
         row=step.set_by,
         idle=graph.watermark.is_idle(step.number),
     )
+
+
+def summed(trace: Trace, rows: int, before: Trace | None) -> Trace:
+    """Return the story of a batch that read so many ``rows`` with the sums up to it, given the batch before."""
+    so_far = SoFar() if before is None else before.so_far
+    late = tuple(step.num_late for step in trace.steps)
+    told = copy(trace)
+    told.__dict__["so_far"] = SoFar(  # known only now, and nobody has seen the trace
+        rows=so_far.rows + rows,
+        late=so_far.late + sum(late),
+        removed=so_far.removed + sum(step.num_rows_removed for step in trace.steps),
+        work=_added_work(so_far.work, trace.work),
+        late_by=tuple(map(add, so_far.late_by, late)) if _is_alike(so_far.work, trace.work) else late,
+    )
+    return told
+
+
+def _added_work(before: Sequence[Work], now: Sequence[Work]) -> tuple[Work, ...]:
+    if not _is_alike(before, now):
+        return tuple(now)
+    return tuple(
+        Work(new.number, new.verb, old.rows_in + new.rows_in, old.rows_out + new.rows_out, old.ms + new.ms)
+        for old, new in zip(before, now, strict=True)
+    )
+
+
+def _is_alike(before: Sequence[Work], now: Sequence[Work]) -> bool:
+    """Tell whether two batches were run by the same operators."""
+    return [work.verb for work in before] == [work.verb for work in now]
+
+
+def late_in(trace: Trace) -> int:
+    """Return how many rows a batch dropped, told of or let go of."""
+    return sum(step.num_late for step in trace.steps)
 
 
 def late_rows(traces: Sequence[Trace], graph: Graph) -> pl.DataFrame:

@@ -262,9 +262,32 @@ def microseconds(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.cast(odd) if odd else rows  # type: ignore[arg-type]
 
 
-_COLUMN = 400
+_FRAME, _COLUMN = 150, 550
 
 
 def bytes_of(rows: pl.DataFrame) -> int:
-    """Return about how many bytes a frame takes: its values, and what Polars keeps of every column, however short."""
-    return int(rows.estimated_size()) + _COLUMN * rows.width
+    """Return about how many bytes a frame takes: its values, and what Polars keeps of it and of every column.
+
+    What ``no_rows`` returns costs nothing more.
+    """
+    if not len(rows) and rows is _no_rows.get(_name(rows)):
+        return 0
+    return int(rows.estimated_size()) + _FRAME + _COLUMN * rows.width
+
+
+_no_rows: dict[tuple[tuple[str, pl.DataType], ...], pl.DataFrame] = {}
+
+
+def no_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return these columns without a row: one frame for all who ask, as an empty one costs as much as a small one."""
+    name = _name(rows)
+    return _no_rows[name] if name in _no_rows else _no_rows.setdefault(name, rows.clear())
+
+
+def lean(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows to be kept: where there are none, the one frame without any."""
+    return rows if len(rows) else no_rows(rows)
+
+
+def _name(rows: pl.DataFrame) -> tuple[tuple[str, pl.DataType], ...]:
+    return tuple(rows.schema.items())

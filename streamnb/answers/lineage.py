@@ -41,7 +41,8 @@ class Recording:
     """What a query has read and done so far, enough to run its batches again.
 
     ``plan`` is the plan that runs. Rows are read again from the sources, which promise to give the same ones; functions
-    of the user's own are called again. ``emitted`` are the rows that each batch gave out.
+    of the user's own are called again. ``emitted`` are the rows that each batch gave out. ``let_go`` batches before
+    them are no longer told of.
     """
 
     plan: Node
@@ -51,6 +52,7 @@ class Recording:
     traces: tuple[Trace, ...]
     progress: tuple[Progress, ...]
     emitted: tuple[pl.DataFrame, ...]
+    let_go: int = 0
 
     def read(self, number: int) -> tuple[pl.DataFrame, ...]:
         """Return the rows of the ``number``-th batch, one frame a source."""
@@ -62,8 +64,18 @@ class Recording:
 
     @property
     def from_the_beginning(self) -> bool:
-        """Whether the first batch is here, not one that went on from a checkpoint."""
+        """Whether the first batch is here: none was let go of, and the query did not go on from a checkpoint."""
         return not self.traces or not self.traces[0].batch_id
+
+    @property
+    def missing(self) -> str:
+        """What is not here, as words; nothing where all is."""
+        if self.from_the_beginning:
+            return ""
+        first = self.traces[0].batch_id
+        if self.let_go:
+            return f"Batches before {first} were let go of: what they read is not known here."
+        return f"What came before batch {first}, in an earlier run on the checkpoint or by another logic, is not known."
 
     @cached_property
     def schemas(self) -> tuple[pl.Schema, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from streamnb.windows import END
 
 Hashes = NDArray[np.uint64]
 _NONE = np.empty(0, np.uint64)
+MOST_KEYS = 1_000_000
+"""Keys that were ever seen, up to which each is known; of more only the number of new ones is added up."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Ledger:
         self._forget()
 
     def _forget(self) -> None:
-        self._traces: list[Trace] = []
+        self._serials: list[int] = []  # not the traces: their rows are let go of by the query
         self._sizes: list[Size] = []
         self._new: list[Hashes] = []
         self._live, self._ever, self._count = _NONE, _NONE, 0
@@ -62,12 +65,15 @@ class Ledger:
     def follow(self, traces: Sequence[Trace]) -> list[Size]:
         """Return one size a batch; traces that were rewound are read anew."""
         with self._lock:
-            known = len(self._traces)
-            if len(traces) < known or (known and traces[known - 1].serial != self._traces[-1].serial):
+            found = followed(self._serials, traces)
+            if found is None:
                 self._forget()
-            for trace in traces[len(self._traces) :]:
+            else:
+                for known in (self._serials, self._sizes, self._new):
+                    del known[:found]
+            for trace in traces[len(self._serials) :]:
                 self._read(trace, trace.steps[self._place])
-            return list(self._sizes)
+            return self._sizes[: len(traces)]
 
     def is_new(self, batch: int, rows: pl.DataFrame) -> NDArray[np.bool_]:
         """Tell which rows of state came into being in a batch (its place in the traces)."""
@@ -79,7 +85,8 @@ class Ledger:
     def _read(self, trace: Trace, step: StepTrace) -> None:
         held = self._sizes[-1].keys if self._sizes else 0
         made = step.num_rows_total - held + step.num_rows_removed
-        self._blind = self._blind or trace.summarised
+        self._blind = self._blind or trace.summarised or len(self._ever) > MOST_KEYS
+        self._ever = _NONE if self._blind else self._ever
         before = len(self._ever)
         new = _NONE if self._key is None or trace.summarised else self._turn(step, self._key)
         self._count += made if self._blind or self._key is None else len(self._ever) - before
@@ -88,7 +95,7 @@ class Ledger:
         size = (step.num_rows_total, self._count, made, changed, step.num_rows_removed, step.memory_used_bytes)
         self._sizes.append(Size(trace.batch_id, *size))
         self._new.append(new)
-        self._traces.append(trace)
+        self._serials.append(trace.serial)
 
     def _turn(self, step: StepTrace, key: tuple[str, ...]) -> Hashes:
         """Move the sets of keys one batch on; return the new ones."""
@@ -97,8 +104,22 @@ class Ledger:
         late = _NONE if step.late is None or not len(step.late) else _hash(step.late, key)
         new = touched[~_in(touched, self._live)]
         self._live = _without(_with(self._live, new), gone)
-        self._ever = _with(_with(self._ever, new), late)
+        self._ever = _NONE if self._blind else _with(_with(self._ever, new), late)
         return new
+
+
+def followed(known: Sequence[int], traces: Sequence[Trace]) -> int | None:
+    """Return how many of the traces known, by serial, were let go of; None where they no longer are those known.
+
+    What is known may go on behind the last of ``traces``: a look at an earlier batch forgets nothing.
+    """
+    if not known or not traces:
+        return 0
+    gone = bisect_left(known, traces[0].serial)
+    common = min(len(known) - gone, len(traces))
+    if common and known[gone] == traces[0].serial and known[gone + common - 1] == traces[common - 1].serial:
+        return gone
+    return None
 
 
 def _hash(rows: pl.DataFrame, key: Sequence[str]) -> Hashes:

@@ -117,9 +117,6 @@ def compare(recording: Recording) -> Twin:
     return _Comparison(recording).twin
 
 
-_WENT_ON = "The query went on from a checkpoint: what it read before is not compared."
-
-
 class _Comparison:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -162,7 +159,7 @@ class _Comparison:
     def twin(self) -> Twin:
         unlike = list(self._unlike())
         same = len(self.batch) - sum(d.kind != "extra" for d in unlike)
-        return Twin(same, tuple(unlike), "" if self.recording.from_the_beginning else _WENT_ON)
+        return Twin(same, tuple(unlike), self.recording.missing)
 
     def _unlike(self) -> Iterator[Difference]:
         ours, theirs = _by(self.stream, self.key), _by(self.batch, self.key)

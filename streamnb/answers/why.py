@@ -16,6 +16,7 @@ from streamnb.answers.cards import NO, NOTE, YES, Card, Line, clock, named, plur
 from streamnb.answers.facts import Check, Emission, Rescue, Setter, WindowFate
 from streamnb.answers.lineage import Ids, Recording, ids_in, streams_of, without_ids
 from streamnb.answers.verdict import Verdict, verdict
+from streamnb.errors import not_there
 from streamnb.plan import Node
 
 Fate = Literal[
@@ -90,7 +91,15 @@ class Why(Card):
 def why(recording: Recording, question: Question, waiting: Callable[[], Mapping[int, pl.DataFrame]]) -> Why:
     """Answer what became of a row; ``waiting`` gives the rows of every source that are not read yet."""
     what = asked(question)
+    _check(recording, {what.within(schema).batch_id for schema in (*recording.schemas, recording.plan.schema)})
     return _of_input(recording, what) or _of_result(recording, what) or _of_waiting(recording, what, waiting())
+
+
+def _check(recording: Recording, batches: set[int | None]) -> None:
+    """Refuse a question about a batch that was let go of."""
+    named = [batch for batch in batches if batch is not None]
+    if recording.traces and len(named) == len(batches) and max(named) < recording.traces[0].batch_id:
+        raise not_there("why", max(named), recording.traces[0].batch_id, recording.traces[-1].batch_id)
 
 
 # -- rows of the input
@@ -231,8 +240,8 @@ def _by_value(there: pl.DataFrame, row: pl.DataFrame) -> tuple[Ids, str]:
     if len(same):
         return ids_in(same[:1]), ""
     return np.empty(0, np.int64), (
-        "Run again, the batches do not give this row: rows from before this run, a table that has changed, or a "
-        "function that answers differently are in it."
+        "Run again, the batches do not give this row: rows from before this run or of batches that were let go of, a "
+        "table that has changed, or a function that answers differently are in it."
     )
 
 
@@ -273,4 +282,5 @@ def _nothing(recording: Recording, what: Asked, waiting: Mapping[int, pl.DataFra
     if not near and what.within(recording.plan.schema).fits(recording.plan.schema) and recording.traces:
         near = near_misses(what.within(recording.plan.schema), pl.concat(recording.emitted))
     count = sum(len(rows) for batch in recording.inputs for rows in batch)
-    return Why(what.text, "none", f"No row matches {what.text}: {plural(count, 'row')} read.", near=near)
+    found = f"No row matches {what.text}: {plural(count, 'row')} read."
+    return Why(what.text, "none", found, note=recording.missing, near=near)

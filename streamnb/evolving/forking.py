@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from streamnb.connect import Source
-from streamnb.errors import CheckpointError, PlanError, QueryError
+from streamnb.errors import CheckpointError, PlanError, QueryError, not_there
 from streamnb.evolving.carrying import Route, asked_alike, carry, run_again
 from streamnb.evolving.evolution import Evolution, planned
 from streamnb.evolving.givens import Givens
@@ -105,14 +105,11 @@ class Forking(Evolving):
 
     def _point(self, batch_id: int) -> Point:
         points = {point.batch_id: point for point in self._history.points}
-        if batch_id == -1 and -1 not in points:
+        if batch_id == -1 and -1 not in points and self._journal.done(0) is not None:
             nothing = dict.fromkeys(range(len(self._inputs.sources)))
             return Point(-1, nothing, (), (), 0)
         if batch_id not in points:
-            raise QueryError(
-                f"fork: batch {batch_id} is not there; batches {self._history.first_id} to "
-                f"{self._history.last.batch_id} are, and -1 is the beginning."
-            )
+            raise not_there("fork", batch_id, self._history.first_id, self._history.last.batch_id)
         return points[batch_id]
 
     def _filled_at(self, change: Change, evolution: Evolution, point: Point) -> Change:
@@ -142,10 +139,16 @@ class Forking(Evolving):
         if origin is None:
             rewound = self._journal.taken_back.get(number)
             return rewound is not None, None if rewound is None else self._givens.redone(rewound)
-        found = origin._journal.past.get(number)  # noqa: SLF001
+        last = origin._history.last.batch_id  # noqa: SLF001  asked first: the origin goes on meanwhile
+        found = origin._journal.done(number)  # noqa: SLF001
         if found is None and origin.stopped:
             self._origin, self._inputs.commits = None, True
             return self._followed()
+        if found is None and number <= last:
+            raise QueryError(
+                f"fork: query {origin.name!r} no longer knows what batch {number} read, which {self.name!r} is to run; "
+                "fork again."
+            )
         if found is None:
             return True, None
         given = self._givens.shared(found.planned.given, origin._givens)  # noqa: SLF001
@@ -241,8 +244,9 @@ class Forking(Evolving):
 
     def _fill(self, graph: Graph, point: Point, route: Route, sources: Sequence[Source]) -> None:
         mine = self._route(point, self._givens, route.after)
+        # of old batches, which one of the two may have let go of, it is not asked
         alike = mine.marks == route.marks and all(
-            mine.past[number].watermark == past.watermark for number, past in route.past.items()
+            mine.past[number].watermark == past.watermark for number, past in route.past.items() if number in mine.past
         )
         start = point if alike else self._history.points[0]
         if start.batch_id not in {point.batch_id, route.after}:

@@ -215,7 +215,7 @@ class Evolving(Playing):
         self._eras = [*(era for era in self._eras if era[0] is not change.era[0]), change.era]
         self._history = History(self._tables, start)
         self._outline, self._givens = outline(self._optimized, self.name, self._mode), Givens(change.plan)
-        self._since, self._ledgers, self._recalled = len(self._trace), {}, None
+        self._since, self._ledgers, self._recalled = last.batch_id + 1, {}, None
         self._changing = None
 
     def _enter(self, change: Change, after: int) -> None:

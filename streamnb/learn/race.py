@@ -115,6 +115,6 @@ def _columns(frame: StreamFrame, clock: Clock) -> Columns:
         best = took if best is None else min(best, took)
     plan = optimize(frame.node)
     found = boxes(plan)
-    work = counters(query.trace, {}, {box.number: box.verb for box in found})
+    work = counters(query.trace[-1]) if query.trace else {}
     needed = sorted(columns_read(plan)[0])
     return Columns(tuple(found), work, tuple(needed), 1000 * max(best or 0.0, 1e-6))

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from streamnb.schema import lean
+
 _BATCH, _PLACE, _FIRST = "__batch", "__place", "__first"
 
 
 class Memory:
     """The rows of every batch by id. A batch that comes again replaces itself; ``forget_after`` serves rewinding.
+
+    What a query itself keeps for ``q.result`` is one of these: of batches that ``q.trace`` no longer tells of it has
+    only the table that they left behind. One that you hand to a query keeps all.
 
     >>> memory = sn.sinks.Memory()
     >>> hourly.query(sink=memory).run().status
@@ -20,24 +25,41 @@ class Memory:
     def __init__(self) -> None:
         self._batches: dict[int, pl.DataFrame] = {}
         self._mode = "append"
+        self._left: tuple[int, pl.DataFrame] | None = None  # the last batch that was let go of, and the table then
 
     def __repr__(self) -> str:
         return f"Memory({len(self._batches)} batches)"
 
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
-        self._batches[batch_id], self._mode = rows, mode
+        self._batches[batch_id], self._mode = lean(rows), mode
 
     def forget_after(self, batch_id: int) -> None:
         """Drop the batches after ``batch_id``."""
         self._batches = {n: rows for n, rows in self._batches.items() if n <= batch_id}
 
+    def let_go(self, first: int, key: tuple[str, ...] | None) -> None:
+        """Keep only the table that the batches before one have left behind."""
+        table = self.table(key, first - 1)
+        if table is not None:
+            self._left = first - 1, table.rechunk()
+        self._batches = {n: rows for n, rows in self._batches.items() if n >= first}
+
+    def is_known(self, batch_id: int) -> bool:
+        """Tell whether the table after a batch can still be told."""
+        return self._left is None or batch_id >= self._left[0]
+
+    def rows(self, batch_id: int) -> pl.DataFrame:
+        """Return the rows of one batch."""
+        return self._batches[batch_id]
+
     def batches(self, up_to: int | None = None) -> list[pl.DataFrame]:
-        """Return the rows of every batch in order."""
-        return [rows for n, rows in self._batches.items() if up_to is None or n <= up_to]
+        """Return the rows of every batch that is kept, in order."""
+        floor = -1 if self._left is None else self._left[0]
+        return [rows for n, rows in self._batches.items() if n > floor and (up_to is None or n <= up_to)]
 
     def table(self, key: tuple[str, ...] | None, up_to: int | None = None) -> pl.DataFrame | None:
         """Return what a reader sees: all rows (append), the latest of every key (update), the last table (complete)."""
-        batches = self.batches(up_to)
+        batches = [*([] if self._left is None else [self._left[1]]), *self.batches(up_to)]
         if not batches:
             return None
         if self._mode == "complete":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +11,9 @@ import polars as pl
 
 from streamnb.connect import Source, Unit
 from streamnb.schema import Schema, as_rows, polars_schema
+
+_TOGETHER = 1_000
+"""Units that are kept as one frame once as many newer ones are there: a frame of two rows costs more than its rows."""
 
 
 class MemorySource:
@@ -20,8 +25,9 @@ class MemorySource:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = polars_schema("MemorySource", schema)
-        self._units: list[pl.DataFrame] = []
-        self._rows = [0]
+        self._held: tuple[list[pl.DataFrame], list[pl.DataFrame]] = [], []  # old units together, new ones each
+        self._rows = array("q", [0])  # before each unit, and behind the last
+        self._lock = threading.Lock()
         self._together: dict[int, tuple[tuple[Source, int], ...]] = {}
 
     def add(self, rows: Any = ()) -> None:
@@ -32,29 +38,40 @@ class MemorySource:
         self._append(as_rows("MemorySource.add", rows, self.schema))
 
     def _append(self, rows: pl.DataFrame) -> None:
-        self._rows.append(self._rows[-1] + len(rows))
-        self._units.append(rows)
+        with self._lock:
+            self._rows.append(self._rows[-1] + len(rows))
+            together, units = self._held
+            units.append(rows)
+            if len(units) == 2 * _TOGETHER:
+                self._held = [*together, pl.concat(units[:_TOGETHER], rechunk=True)], units[_TOGETHER:]
 
     def latest(self) -> int:
-        return len(self._units)
+        together, units = self._held
+        return _TOGETHER * len(together) + len(units)
 
     def read(self, start: int | None, end: int) -> pl.DataFrame:
-        units = self._units[start or 0 : end]
-        return pl.concat(units) if units else pl.DataFrame(schema=self.schema)
+        together, units = self._held
+        begin, old = start or 0, _TOGETHER * len(together)
+        first = min(begin, old) // _TOGETHER
+        found = [*together[first : -(-end // _TOGETHER)], *units[max(begin - old, 0) : max(end - old, 0)]]
+        if not found:
+            return pl.DataFrame(schema=self.schema)
+        skipped = self._rows[begin] - self._rows[first * _TOGETHER] if begin < old else 0
+        return pl.concat(found).slice(skipped, self._rows[end] - self._rows[begin])
 
     def waiting(self, end: int | None) -> int:
         """Return how many rows lie after an offset."""
-        return self._rows[len(self._units)] - self._rows[end or 0]
+        return self._rows[self.latest()] - self._rows[end or 0]
 
     def commit(self, end: int) -> None:
         """Nothing to do: memory keeps all, so that a query can rewind."""
 
     def unit(self, start: int | None) -> Unit | None:
         end = (start or 0) + 1
-        return None if end > len(self._units) else Unit(end, None, self._together.get(end, ()), paced=False)
+        return None if end > self.latest() else Unit(end, None, self._together.get(end, ()), paced=False)
 
     def __repr__(self) -> str:
-        return f"MemorySource({len(self._units)} units, {self._rows[-1]} rows)"
+        return f"MemorySource({self.latest()} units, {self._rows[-1]} rows)"
 
 
 def add(rows: Mapping[MemorySource, Any]) -> None:

@@ -70,6 +70,11 @@ def _check(query: Query) -> None:
             f"compare: query {query.name!r} went on from a checkpoint at batch {query._first_id}, and what came before "  # noqa: SLF001
             "is not recorded here; run it from the beginning without checkpoint=."
         )
+    if query.let_go:
+        raise QueryError(
+            f"compare: query {query.name!r} no longer tells of its first {query.let_go} batches, and Spark would begin "
+            "with them; compare a query that has run fewer."
+        )
     if query._eras:  # noqa: SLF001
         raise QueryError(
             f"compare: query {query.name!r} was changed on its way, and Spark would run the new logic from the start; "

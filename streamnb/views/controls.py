@@ -16,7 +16,7 @@ from streamnb.views.widget import Widget, synced
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from streamnb.progress import Playable, Progress, Trace
+    from streamnb.progress import Playable, Trace
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Batches a second that may be chosen."""
@@ -70,12 +70,8 @@ def _state_rows(query: Playable, at: int) -> str:
 
 
 def _dropped(query: Playable, at: int) -> str:
-    before, here = _dropped_in(query.progress[:at]), _dropped_in(query.progress[at : at + 1])
-    return f"{before + here:,}" + (f" (+{here:,})" if here else "")
-
-
-def _dropped_in(progress: Sequence[Progress]) -> int:
-    return sum(operator.num_rows_dropped_by_watermark for batch in progress for operator in batch.state_operators)
+    here = sum(operator.num_rows_dropped_by_watermark for operator in query.progress[at].state_operators)
+    return f"{query.trace[at].so_far.late:,}" + (f" (+{here:,})" if here else "")
 
 
 _NUMBERS: tuple[tuple[str, Callable[[Playable, int], str], str], ...] = (

@@ -18,21 +18,28 @@ Picked = tuple[int, int]
 class Cursor:
     """A position in the trace of a query, or whatever is newest; -1 is before the first batch.
 
-    ``picked`` is the row that the reader asks about, if any.
+    A batch stays looked at when older ones are let go of, and when it goes itself the oldest one is. ``picked`` is the
+    row that the reader asks about, if any.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, query: Playable) -> None:
+        self._query = weakref.ref(query)
         self.picked: Picked | None = None
-        self._at: int | None = None
+        self._at: int | None = None  # counted from the first batch of all
         self._watchers: list[Callable[[], None]] = []
 
     def at(self, newest: int) -> int:
         """Return the position, given that of the newest batch."""
-        return newest if self._at is None else min(self._at, newest)
+        return newest if self._at is None else min(max(self._at - self._let_go, 0), newest)
+
+    @property
+    def _let_go(self) -> int:
+        query = self._query()
+        return 0 if query is None else query.let_go
 
     def move(self, to: int, newest: int) -> None:
         """Look at position ``to``; at the newest batch or beyond, follow the newest."""
-        self._at = None if to >= newest else max(to, 0)
+        self._at = None if to >= newest else max(to, 0) + self._let_go
         self._tell()
 
     def pick(self, row: Picked | None) -> None:
@@ -55,4 +62,4 @@ _cursors: weakref.WeakKeyDictionary[Playable, Cursor] = weakref.WeakKeyDictionar
 
 def cursor_of(query: Playable) -> Cursor:
     """Return the one cursor of a query, which lives as long as the query does."""
-    return _cursors.setdefault(query, Cursor())
+    return _cursors.setdefault(query, Cursor(query))

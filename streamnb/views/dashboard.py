@@ -186,11 +186,16 @@ class Dashboard:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Show what fails in here where the query's own errors are shown; the query goes on."""
+        """Show what fails in here where the query's own errors are shown; the query goes on.
+
+        Not what failed because batches were let go of meanwhile: the change that took them has it drawn anew.
+        """
+        before = self.query.let_go
         try:
             yield
         except Exception as error:  # noqa: BLE001
-            self.controls.complain(error)
+            if self.query.let_go == before:
+                self.controls.complain(error)
 
     def _place(self) -> Place:
         at = self.at
@@ -227,11 +232,15 @@ class Dashboard:
             self.table.clear()
             return
         now = self._result(at)
-        before = self._result(at - 1) if at else now.iloc[:0]
+        before = self._result(at - 1) if at else self._left(at) if self.query.let_go else now.iloc[:0]
         self.table.show(before, now, _key(self.query.outline), self._table_title(now, at))
 
     def _result(self, at: int) -> pd.DataFrame:
         return self.query.result_at(self.query.trace[at].batch_id)
+
+    def _left(self, at: int) -> pd.DataFrame:
+        """Return the result that the batches before one have left, of which nothing else is told any more."""
+        return self.query.result_at(self.query.trace[at].batch_id - 1)
 
     def _table_title(self, now: pd.DataFrame, at: int) -> str:
         count = f"{len(now):,} row{'' if len(now) == 1 else 's'}" if len(now) else "no rows yet"

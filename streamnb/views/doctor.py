@@ -66,8 +66,9 @@ class Watch:
         """Return the number after the batch at ``at``."""
         if not Doctor.fits(self._query):
             return 0
-        if not playing or abs(at - self._asked) * 10 >= max(self._asked, 10):
-            self._asked, self._number = at, len(findings_of(self._query, at))
+        place = at + self._query.let_go
+        if not playing or abs(place - self._asked) * 10 >= max(at, 10):
+            self._asked, self._number = place, len(findings_of(self._query, at))
         return self._number
 
 

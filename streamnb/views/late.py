@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
+from streamnb.answers.sizes import followed
 from streamnb.progress import Playable, Trace
+from streamnb.report import late_in
 from streamnb.time import MILLISECOND, spell
 from streamnb.views.controls import short_duration
 from streamnb.views.late_figures import life_figure, ruler_figure
@@ -25,11 +28,11 @@ _HIDDEN = {BATCH, AT, BY, UNTIL, "__operator", LATE_BY, *BOUNDS}
 
 
 def late_sheet(
-    late: Sequence[LateRows], case: Case | None, zone: str | None, *, page: int = 0,
+    late: Sequence[LateRows], case: Case | None, zone: str | None, *, before: int = 0, page: int = 0,
     picked: tuple[int, int] | None = None, live: bool = True,
 ) -> Sheet:  # fmt: skip
-    """Lay out the dropped rows of the batches so far, and the case of one row."""
-    told, gone = sum(found.rows.height for found in late), sum(found.let_go for found in late)
+    """Lay out the dropped rows of the batches so far, and one row's case; of ``before`` more there is the number."""
+    told, gone = sum(found.rows.height for found in late), before + sum(found.let_go for found in late)
     number = told + gone
     parts: list[Part] = []
     if case is not None:
@@ -172,7 +175,8 @@ class Late(View):
     def __init__(self, query: Playable) -> None:
         super().__init__(query)
         self.page = 0
-        self._known: dict[int, LateRows] = {}
+        self._known: dict[int, LateRows] = {}  # by serial, of the batches that dropped any
+        self._serials: list[int] = []
 
     def sheet(self, at: int) -> Sheet:
         """Lay out what was dropped up to a batch; without a choice the newest dropped row is the one asked about."""
@@ -181,25 +185,36 @@ class Late(View):
         outline = self.query.outline
         if outline.event_time is None:
             return nothing("No column is declared as event time, so no row can come too late.")
-        readings = story_of(self.query).follow(list(self.query.trace))[: at + 1]
-        traces = list(self.query.trace)[: at + 1]
-        late = self._late(traces, readings)
+        traces = list(self.query.trace)
+        readings = story_of(self.query).follow(traces)
+        self._follow(traces, readings)
+        traces, readings = traces[: at + 1], readings[: at + 1]
+        late = [found for serial, found in self._known.items() if serial <= traces[-1].serial]
         picked = self.cursor.picked or _newest(late)
         recent = slice(max(0, at + 1 - MOST_BATCHES), at + 1)
         case = case_of(picked, traces[recent], readings[recent], outline) if picked else None
         zone = zone_of(outline.event_time, [t.rows for t in traces[:1]])
-        sheet = late_sheet(late, case, zone, page=self.page, picked=picked, live=self.live)
+        before = traces[0].so_far.late - late_in(traces[0])
+        sheet = late_sheet(late, case, zone, before=before, page=self.page, picked=picked, live=self.live)
         if self.cursor.picked and case is None:
             words = Words("The row asked about has not arrived yet at this batch, or its story is no longer kept.")
             return Sheet(sheet.title, (words, *sheet.parts), sheet.spoken, sheet.lead)
         return sheet
 
-    def _late(self, traces: Sequence[Trace], readings: Sequence[Reading]) -> list[LateRows]:
-        for trace, reading in zip(traces, readings, strict=False):
-            known = self._known.get(trace.batch_id)
-            if known is None or (known.serial, known.let_go) != (trace.serial, let_go_of(trace)):
-                self._known[trace.batch_id] = late_of(trace, reading, self.query.outline)
-        return [self._known[trace.batch_id] for trace in traces]
+    def _follow(self, traces: Sequence[Trace], readings: Sequence[Reading]) -> None:
+        """Read the late rows of new batches, and of those whose late rows were let go of since."""
+        gone = followed(self._serials, traces)
+        self._serials = [] if gone is None else self._serials[gone : gone + len(traces)]
+        first, last = (self._serials[0], self._serials[-1]) if self._serials else (0, -1)
+        self._known = {serial: late for serial, late in self._known.items() if first <= serial <= last}
+        for serial, late in self._known.items():
+            at = bisect_left(self._serials, serial)
+            if late.let_go != let_go_of(traces[at]):
+                self._known[serial] = late_of(traces[at], readings[at], self.query.outline)
+        for trace, reading in zip(traces[len(self._serials) :], readings[len(self._serials) :], strict=True):
+            self._serials.append(trace.serial)
+            if late_in(trace):
+                self._known[trace.serial] = late_of(trace, reading, self.query.outline)
 
     def hear(self, name: str, value: Any) -> None:
         """Ask about a row, or turn a page."""

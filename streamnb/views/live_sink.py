@@ -61,6 +61,20 @@ class LiveSink(ABC):
 
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
         self._batches[batch_id], self._mode = rows, mode
+        trace = self.query.trace if self.query is not None else []
+        if trace and next(iter(self._batches)) < trace[0].batch_id - 1:
+            self._fold(trace[0].batch_id - 1)
+
+    def _fold(self, upto: int) -> None:
+        """Keep of the batches that the query no longer tells of only the table that they have left behind."""
+        old = [rows for n, rows in self._batches.items() if n <= upto]
+        if self._mode == "complete":
+            left = old[-1]
+        elif self._mode == "update" and self.key is not None:
+            left = latest(old, self.key)
+        else:
+            left = _recent(old)
+        self._batches = {upto: left.rechunk(), **{n: rows for n, rows in self._batches.items() if n > upto}}
 
     # -- as a picture
 

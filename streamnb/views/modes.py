@@ -49,7 +49,7 @@ class Column:
 
 def columns_of(rounds: Sequence[Round], outline: Outline) -> list[Column]:
     """Return what every mode wrote in every round."""
-    modes = [mode for mode in MODES if any(mode in r.traces for r in rounds)]
+    modes = [mode for mode in MODES if any(mode in r.did for r in rounds)]
     return [_column(mode, rounds, outline) for mode in modes]
 
 
@@ -58,7 +58,7 @@ def _column(mode: str, rounds: Sequence[Round], outline: Outline) -> Column:
     cells: list[tuple[Cell, ...]] = []
     late = 0
     for r in rounds:
-        trace = r.traces.get(mode)
+        trace = r.trace(mode) if mode in r.did else None
         rows = _rows(trace.emitted, outline) if trace is not None else []
         cells.append(tuple(Cell(group, words, _kind(mode, held.get(group), words)) for group, words in rows))
         held |= dict(rows)
@@ -124,7 +124,7 @@ def figure(told: Sequence[Column], rounds: Sequence[Round], groups: Sequence[Gro
     shown = rounds[first:]
     bottom = _TOP + _ROW * len(shown)
     for n, r in enumerate(shown):
-        trace = next(iter(r.traces.values()))
+        trace = r.trace(next(iter(r.did)))
         shapes.append(text(_LEFT - 8, _TOP + _ROW * n + 17, f"{trace.time:%H:%M:%S}".removesuffix(":00"), anchor="end"))
     for k, column in enumerate(told):
         shapes += _panel(column, _LEFT + k * (_PANEL + 2), groups, first, bottom)

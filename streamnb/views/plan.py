@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from streamnb.plan import Node
-from streamnb.progress import Playable, Trace
+from streamnb.progress import Playable
 from streamnb.rewrites import Applied
 from streamnb.views.chart import big
 from streamnb.views.labels import Page, along
@@ -264,17 +264,16 @@ class Plan(View):
 
     def _begin(self) -> None:
         """Look at the plan that the query has now; it may be changed while it runs."""
-        written, runs = self.query.plans  # type: ignore[attr-defined]  # a Query
-        self.ladder = Ladder(written)
-        self._verbs = {box.number: box.verb for box in boxes(runs)}
-        self._known: list[tuple[int, dict[int, Counter]]] = []
+        self.ladder = Ladder(self.query.plans[0])  # type: ignore[attr-defined]  # a Query
 
     def sheet(self, at: int) -> Sheet:
         """Lay out the plan with the numbers up to a batch."""
         if self.query.plans[0] is not self.ladder.written:  # type: ignore[attr-defined]  # a Query
             self._begin()
-        work = self._work(list(self.query.trace), at)
-        return self.ladder.sheet(work, self.query.trace[at].batch_id if at >= 0 else None)
+        if at < 0:
+            return self.ladder.sheet({}, None)
+        trace = self.query.trace[at]
+        return self.ladder.sheet(counters(trace), trace.batch_id)
 
     def hear(self, name: str, value: Any) -> None:
         """Stand on a rung of the planner's rules."""
@@ -283,15 +282,6 @@ class Plan(View):
     def choices(self, places: Sequence[int]) -> Choices:
         """Return the sheets of every rung."""
         return self.ladder.each(lambda: [self.sheet(at) for at in places])
-
-    def _work(self, traces: Sequence[Trace], at: int) -> dict[int, Counter]:
-        known = self._known
-        same = sum(1 for (serial, _), now in zip(known, traces, strict=False) if serial == now.serial)
-        del known[same:]
-        for trace in traces[len(known) : at + 1]:
-            before = known[-1][1] if known else {}
-            known.append((trace.serial, counters([trace], before, self._verbs)))
-        return known[at][1] if at >= 0 else {}
 
 
 class WrittenPlan:

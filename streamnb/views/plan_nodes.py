@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamnb.optimize import optimize
@@ -148,19 +148,18 @@ def _where(plan: Node, text: str) -> list[int]:
     return sorted(len(list(node.walk())) for node in plan.walk() if node.describe() == text)
 
 
-def counters(traces: Sequence[Trace], before: Mapping[int, Counter], verbs: Mapping[int, str]) -> dict[int, Counter]:
-    """Add the work of further batches to what the operators did before."""
-    totals = dict(before)
-    for trace in traces:
-        steps = list(trace.steps)
-        for work in trace.work:
-            old = totals.get(work.number, Counter())
-            step = next((s for s in steps if s.operator == verbs.get(work.number)), None)
-            if step is not None:
-                steps.remove(step)
-            late = 0 if step is None else step.num_late
-            totals[work.number] = Counter(
-                work.rows_in, work.rows_out, work.ms, late, step.num_rows_total if step else None,
-                old.all_in + work.rows_in, old.all_out + work.rows_out, old.all_ms + work.ms, old.all_late + late,
-            )  # fmt: skip
-    return totals
+def counters(trace: Trace) -> dict[int, Counter]:
+    """Return what every operator did in a batch, and from the first to that one."""
+    steps, sums = list(enumerate(trace.steps)), trace.so_far
+    found: dict[int, Counter] = {}
+    for work, total in zip(trace.work, sums.work or trace.work, strict=True):
+        place, step = next(((n, s) for n, s in steps if s.operator == work.verb), (-1, None))
+        late, all_late = (
+            (0, 0) if step is None else (step.num_late, sums.late_by[place] if sums.late_by else step.num_late)
+        )
+        steps = [pair for pair in steps if pair[0] != place]
+        found[work.number] = Counter(
+            work.rows_in, work.rows_out, work.ms, late, step.num_rows_total if step else None,
+            total.rows_in, total.rows_out, total.ms, all_late,
+        )  # fmt: skip
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from streamnb.progress import Made, Outline, StepTrace, Trace, told
+from streamnb.progress import Made, Outline, StepTrace, Trace, Work, told
+from streamnb.report import late_in
 from streamnb.time import MILLISECOND, Window, instant
 from streamnb.views.plane_sample import LeftOut, sample
 from streamnb.views.plane_tips import NESTED, tips
@@ -128,10 +129,24 @@ def _place_dropped(trace: Trace, step: StepTrace, outline: Outline) -> Placed:
 
 def _counted(trace: Trace) -> tuple[int, int]:
     """Return how many rows a batch read, and how many of them reached its one operator with state."""
-    marks = [work.rows_out for work in trace.work if work.verb == "with_watermark"]
-    read = marks[0] if len(marks) == 1 else trace.rows.height
-    ends = [work.rows_in for work in trace.work if any(work.verb == step.operator for step in trace.steps)]
+    return _read_and_reached(trace, trace.work, lambda: trace.rows.height)
+
+
+def _read_and_reached(trace: Trace, did: Sequence[Work], rows: Callable[[], int]) -> tuple[int, int]:
+    marks = [work.rows_out for work in did if work.verb == "with_watermark"]
+    read = marks[0] if len(marks) == 1 else rows()
+    ends = [work.rows_in for work in did if any(work.verb == step.operator for step in trace.steps)]
     return read, min(ends[0], read) if len(ends) == 1 else read
+
+
+def totals_before(trace: Trace) -> Totals:
+    """Return what is known of the batches before one, by the sums that it holds."""
+    sums = trace.so_far
+    if len(sums.work) != len(trace.work) or sums.work == trace.work:
+        return Totals()
+    (all_read, all_reached), (read, reached) = _read_and_reached(trace, sums.work, lambda: sums.rows), _counted(trace)
+    aside, dropped = all_read - all_reached - (read - reached), sums.late - late_in(trace)
+    return Totals().past(max(all_read - read, aside + dropped), aside, dropped)
 
 
 def _columns_of(trace: Trace) -> pl.Schema:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from streamnb.answers.sizes import followed
 from streamnb.progress import Outline, Playable, Trace
 from streamnb.time import MILLISECOND, instant
 from streamnb.views.plane_place import (
@@ -33,6 +34,7 @@ from streamnb.views.plane_place import (
     place_upcoming,
     shared,
     standing,
+    totals_before,
     zone_of,
 )
 from streamnb.views.plane_sample import MOST_KEPT, NOTHING_LEFT_OUT, LeftOut
@@ -93,6 +95,7 @@ class Story:
     def _forget(self) -> None:
         self._serials: list[int] = []  # not the traces: their rows are let go of by the query
         self._readings: list[Reading] = []
+        self._before = Totals()  # of batches that are no longer told of
         self._held: pl.DataFrame | None = None
         self._full = self._kept = 0  # from which reading on rows are kept, and how many
         self._told = 0  # from which reading on windows are told in full
@@ -103,12 +106,23 @@ class Story:
         With ``most``, not more than so many batches are read now. Of those that wait the rows are left out.
         """
         with self._lock:
-            known = len(self._serials)
-            if len(traces) < known or (known and traces[known - 1].serial != self._serials[-1]):
+            if (gone := followed(self._serials, traces)) is None:
                 self._forget()
+            else:
+                self._drop(gone)
+            if traces and not self._serials:
+                self._before = totals_before(traces[0])
             for trace in _taken(traces[len(self._serials) :], most):
                 self._read(trace)
-            return [*self._readings, *self._passed(traces[len(self._serials) :])]
+            return [*self._readings[: len(traces)], *self._passed(traces[len(self._serials) :])]
+
+    def _drop(self, gone: int) -> None:
+        """Let go of the first readings."""
+        if gone:
+            self._before = self._readings[gone - 1].totals
+            self._kept -= sum(len(reading.placed.x) for reading in self._readings[:gone])
+            del self._serials[:gone], self._readings[:gone]
+            self._full, self._told = max(self._full - gone, 0), max(self._told - gone, 0)
 
     def _read(self, trace: Trace) -> None:
         self._serials.append(trace.serial)
@@ -123,7 +137,7 @@ class Story:
         self._let_go()
 
     def _totals(self) -> Totals:
-        return self._readings[-1].totals if self._readings else Totals()
+        return self._readings[-1].totals if self._readings else self._before
 
     def _passed(self, traces: Sequence[Trace]) -> list[Reading]:
         """Return readings of batches that wait."""

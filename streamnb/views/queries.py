@@ -25,7 +25,15 @@ def told(query: Query) -> tuple[str, ...]:
     by = {number.label: number.text for number in numbers(query, len(query.trace) - 1)}
     failed = query.exception
     error = "" if failed is None else f"{type(failed).__name__}: {failed}"
-    return query.name, query.status, f"{len(query.trace)}", by["rows/s"], by["watermark"], by["lag"], error
+    return (
+        query.name,
+        query.status,
+        f"{query.let_go + len(query.trace):,}",
+        by["rows/s"],
+        by["watermark"],
+        by["lag"],
+        error,
+    )
 
 
 class Queries(list["Query"]):

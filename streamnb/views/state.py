@@ -48,34 +48,15 @@ class Size:
     nbytes: int
 
 
-class Sizes:
-    """The sizes of state after every batch; following the progress reads only what is new in it."""
-
-    def __init__(self) -> None:
-        self._read: list[Progress] = []
-        self._found: list[Size] = []
-        self._removed = 0
-
-    def follow(self, progress: Sequence[Progress], count: int) -> list[Size]:
-        """Return the sizes after the first ``count`` batches."""
-        known = len(self._read)
-        if known > len(progress) or (known and progress[known - 1] is not self._read[-1]):
-            self._read, self._found, self._removed = [], [], 0
-        for batch in progress[len(self._read) :]:
-            self._read.append(batch)
-            self._found.append(self._size(batch))
-        return self._found[:count]
-
-    def _size(self, batch: Progress) -> Size:
-        operators = batch.state_operators
-        rows = sum(o.num_rows_total for o in operators)
-        self._removed += sum(o.num_rows_removed for o in operators)
-        return Size(batch.batch_id, rows, rows + self._removed, sum(o.memory_used_bytes for o in operators))
+def sizes(progress: Sequence[Progress], traces: Sequence[Trace]) -> list[Size]:
+    """Return the size of state after every one of some batches."""
+    return [_size(told, trace) for told, trace in zip(progress, traces, strict=False)]
 
 
-def sizes(progress: Sequence[Progress]) -> list[Size]:
-    """Return the size of state after every batch."""
-    return Sizes().follow(progress, len(progress))
+def _size(progress: Progress, trace: Trace) -> Size:
+    operators = progress.state_operators
+    rows = sum(o.num_rows_total for o in operators)
+    return Size(progress.batch_id, rows, rows + trace.so_far.removed, sum(o.memory_used_bytes for o in operators))
 
 
 def state_sheet(
@@ -226,7 +207,6 @@ class State(View):
         super().__init__(query)
         self.asked = Asked()
         self.log = False
-        self._sizes = Sizes()
         self.lifetime = Lifetime(query)
         self._keys: dict[tuple[str, Outline], tuple[str, ...]] = {}  # of the operator that is shown
         self._changes: dict[int, tuple[Trace, str, pl.DataFrame]] = {}
@@ -243,18 +223,23 @@ class State(View):
         operators: tuple[str, ...] = self.query.state_operators()  # type: ignore[attr-defined]  # a Query
         if not operators:
             return nothing("This query remembers nothing: none of its operators keeps state.")
-        traces, outline = list(self.query.trace[: at + 1]), self.query.outline
+        traces, outline = self.query.trace[max(0, at + 1 - STRIP) : at + 1], self.query.outline
         asked = self.asked if self.asked.operator in operators else replace(self.asked, operator=operators[0])
         try:
             page = self._page(traces[-1].batch_id, asked)
         except QueryError as error:  # another logic ran then
             return nothing(str(error))
         changes = self._touched(traces, asked.operator)
-        history = self._sizes.follow(self.query.progress, at + 1)
+        history = self._history(at)
         tried = self.lifetime.tried(at) if self.live else None
         return state_sheet(
             page, traces[-1], outline, history, asked, changes=changes, log=self.log, operators=operators, tried=tried
         )
+
+    def _history(self, at: int) -> list[Size]:
+        """Return the sizes up to a batch, as many as are drawn."""
+        shown = slice(max(0, at + 1 - MOST_BATCHES), at + 1)
+        return sizes(self.query.progress[shown], self.query.trace[shown])
 
     def _page(self, batch: int, asked: Asked) -> Page:
         query: Any = self.query
@@ -265,15 +250,13 @@ class State(View):
 
     def _touched(self, traces: Sequence[Trace], operator: str) -> list[pl.DataFrame]:
         known = self._changes
-        self._changes = {t.batch_id: _kept(known.get(t.batch_id), t, operator) for t in traces[-STRIP:]}
+        self._changes = {t.batch_id: _kept(known.get(t.batch_id), t, operator) for t in traces}
         return [frame for _, _, frame in self._changes.values()]
 
     def hear(self, name: str, value: Any) -> None:
         """Turn a page, sort, look for words, show only what changed, or another operator."""
         if name in {"ttl", "drag"}:
-            self.lifetime.hear(
-                name, value, size_frame(self._sizes.follow(self.query.progress, len(self.query.progress)))
-            )
+            self.lifetime.hear(name, value, size_frame(self._history(len(self.query.trace) - 1)))
         elif name == "scale":
             self.log = value == "log"
         elif name == "page":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from streamnb.errors import PlanError
 from streamnb.player import Player
@@ -20,15 +20,51 @@ if TYPE_CHECKING:
     from streamnb.query import Query
 
 MODES = ("append", "update", "complete")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One step of all: what each mode did (modes that had nothing to do are left out), and where each then stood."""
+    """One step of all: the batch that each mode did (modes that had nothing to do are left out), and where each stood.
 
-    traces: Mapping[str, Trace]
-    progress: Mapping[str, Progress]
+    What it tells is read from the queries, which let go of the rows of old batches.
+    """
+
+    queries: Mapping[str, Query]
+    did: Mapping[str, int]
     stood: Mapping[str, int]
+
+    def trace(self, mode: str) -> Trace:
+        """Return the story of what a mode did."""
+        told = self.queries[mode].trace
+        return told[max(0, self.did[mode] - told[0].batch_id)]
+
+    def progress(self, mode: str) -> Progress:
+        """Return the numbers of what a mode did."""
+        told = self.queries[mode].progress
+        return told[max(0, self.did[mode] - told[0].batch_id)]
+
+    @property
+    def is_told(self) -> bool:
+        """Whether its batches are still told of."""
+        return all(number >= self.queries[mode].trace[0].batch_id for mode, number in self.did.items())
+
+
+class _Told(Sequence[_T]):
+    """One record a round, read when it is asked for."""
+
+    def __init__(self, rounds: Sequence[Round], read: Callable[[Round], _T]) -> None:
+        self._rounds, self._read = rounds, read
+
+    def __len__(self) -> int:
+        return len(self._rounds)
+
+    @overload
+    def __getitem__(self, at: int) -> _T: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[_T]: ...
+    def __getitem__(self, at: int | slice) -> _T | list[_T]:
+        return list(map(self._read, self._rounds[at])) if isinstance(at, slice) else self._read(self._rounds[at])
 
 
 class Together:
@@ -53,6 +89,7 @@ class Together:
         self.name: str = first.name
         self.outline: Outline = first.outline
         self.rounds: list[Round] = []
+        self.let_go = 0  # how many rounds are no longer told of
         self.exception: BaseException | None = None
         self._listeners: list[Callable[[], None]] = []
         self._lock = threading.RLock()
@@ -63,14 +100,14 @@ class Together:
         return f"{', '.join(self.queries)} side by side"
 
     @property
-    def trace(self) -> list[Trace]:
+    def trace(self) -> Sequence[Trace]:
         """One trace a round: that of the first mode that did something in it."""
-        return [next(iter(r.traces.values())) for r in list(self.rounds)]
+        return _Told(self.rounds, lambda r: r.trace(next(iter(r.did))))
 
     @property
-    def progress(self) -> list[Progress]:
+    def progress(self) -> Sequence[Progress]:
         """One progress a round, as ``trace``."""
-        return [next(iter(r.progress.values())) for r in list(self.rounds)]
+        return _Told(self.rounds, lambda r: r.progress(next(iter(r.did))))
 
     @property
     def playing(self) -> bool:
@@ -93,9 +130,12 @@ class Together:
             progress = {mode: told for mode, told in done.items() if told is not None}
             self._done = not progress
             if progress:
-                traces = {mode: self.queries[mode].trace[-1] for mode in progress}
+                did = {mode: told.batch_id for mode, told in progress.items()}
                 stood = {mode: q.trace[-1].batch_id if q.trace else -1 for mode, q in self.queries.items()}
-                self.rounds.append(Round(traces, progress, stood))
+                self.rounds.append(Round(self.queries, did, stood))
+                gone = next(n for n, r in enumerate(self.rounds) if r.is_told)
+                del self.rounds[:gone]
+                self.let_go += gone
         self._changed()
         return bool(progress)
 

@@ -555,7 +555,7 @@ def test_looking_back_and_forth_ends_at_the_same_picture():
 def test_a_rewound_query_is_read_anew():
     query = playable()
     picture = Plane(query)
-    query.trace = [STORY[0], replace(STORY[1], rows=rows("zoe 12:20 12:25"))]  # type: ignore[misc]
+    query.trace = [STORY[0], replace(STORY[1], rows=rows("zoe 12:20 12:25"), serial=STORY[-1].serial + 1)]  # type: ignore[misc]
     assert picture.describe(1).startswith("Batch 1, 12:30. Watermark 11:20. 3 rows read")
 
 

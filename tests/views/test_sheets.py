@@ -190,7 +190,7 @@ def test_a_longer_time_to_live_is_tried_and_the_query_left_alone(stormy):
 
 
 def test_without_eviction_state_would_hold_more(stormy):
-    size = sizes(stormy.progress)[-1]
+    size = sizes(stormy.progress, stormy.trace)[-1]
     assert (size.rows, size.kept) == (4, 11)
     assert "11 without eviction" in texts(State(stormy).sheet(21))
 
