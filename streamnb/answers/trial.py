@@ -76,14 +76,28 @@ def run(
     plan: Node, output_mode: str, watermark: Watermark, units: Sequence[Unit], count: int, *, no_data: bool = True
 ) -> Outcome:
     """Run a plan over units of input; batches without input run where they ran before, and at the end."""
+    outcome = begun(count)
+    for _ in running(plan, output_mode, watermark, units, outcome, no_data=no_data):
+        pass
+    return outcome
+
+
+def begun(count: int) -> Outcome:
+    """Return what a run over so many rows has done before its first unit."""
+    return Outcome(np.full(count, -1), np.full(count, -1), np.zeros(count, np.bool_))
+
+
+def running(
+    plan: Node, output_mode: str, watermark: Watermark, units: Sequence[Unit], outcome: Outcome, *, no_data: bool = True
+) -> Iterator[int]:
+    """Do the same unit by unit; yield how many are done."""
     graph = Graph(carried(plan), Opening(output_mode, watermark.like()))
-    outcome = Outcome(np.full(count, -1), np.full(count, -1), np.zeros(count, np.bool_))
-    for place, unit in enumerate(units):
+    for place, unit in enumerate(units, 1):
         for rows in unit.rows.values():
             outcome.read_at[ids_in(rows)] = unit.time
-        is_quiet = no_data and (unit.idle or place == len(units) - 1)
+        is_quiet = no_data and (unit.idle or place == len(units))
         giving(unit.given, partial(_unit, graph, unit, outcome, is_quiet=is_quiet))
-    return outcome
+        yield place
 
 
 def _unit(graph: Graph, unit: Unit, outcome: Outcome, *, is_quiet: bool) -> None:

@@ -47,6 +47,10 @@ class Cursor:
         self.picked = None if row == self.picked else row
         self._tell()
 
+    def again(self) -> None:
+        """Have the picture drawn again: there is more to tell of the same batch."""
+        self._tell()
+
     def _tell(self) -> None:
         for callback in tuple(self._watchers):
             callback()

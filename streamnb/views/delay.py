@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+import math
+import time
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from streamnb.answers.lineage import with_delay
-from streamnb.answers.trial import recorded, run
+from streamnb.answers.trial import Unit, begun, recorded, running
 from streamnb.ops.with_watermark import WithWatermark
 from streamnb.params import Param
 from streamnb.time import MILLISECOND, spell
 from streamnb.views.cursor import Picked
 from streamnb.views.plane import MOST_WHILE_PLAYING, Mark, PlaneLayout, plane_of
 from streamnb.views.plane_axis import spell_clock
-from streamnb.views.plane_rows import instants
+from streamnb.views.plane_place import Flags
+from streamnb.views.plane_rows import instants, story_of
 from streamnb.views.plane_shapes import frame_of, plane_sheet, stair_in
 from streamnb.views.shapes import (
     Figure,
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20_000
 """Rows up to which a query is run again whenever the slider moves; of more ``sn.what_if`` tells."""
+MOST_AT_ONCE, SECONDS = 100, 0.4
+"""Batches that are read for one picture, and the processor time it may take for running them again; more follow."""
 _STEPS = (1, 10, 100, 1_000, 5_000, 15_000, 60_000, 300_000, 900_000, 1_800_000, 3_600_000, 21_600_000, 86_400_000)
 
 
@@ -147,7 +153,6 @@ class Delay(View):
         self.delay = self.own
         self._frame: tuple[Frame, float] | None = None
         self._trial: Trial | None = None
-        self._ghosts: dict[tuple[int, float], Ghost] = {}
 
     @classmethod
     def fits(cls, query: Playable) -> bool:
@@ -167,11 +172,18 @@ class Delay(View):
         if milliseconds(self.query.outline) != self.own:  # the query was changed while it ran
             self.own = self.delay = milliseconds(self.query.outline)
             self._trial = None
-        layout = plane_of(self.query, at, MOST_WHILE_PLAYING)
+        layout = plane_of(self.query, at, MOST_WHILE_PLAYING, MOST_AT_ONCE if self.live else None)
         newest = layout.stair[-1][0] + self.own if layout.stair else None
         self._frame = None if newest is None else (frame_of(layout), newest)
         slider = self._slider(layout) if self.live else None
-        return delay_sheet(layout, self._ghost(at), slider, self.delay, self.own)
+        is_behind = self.live and story_of(self.query).behind > 0
+        ghost = None if is_behind else self._ghost(at)
+        sheet = delay_sheet(layout, ghost, slider, self.delay, self.own)
+        if is_behind or (ghost is None and self._trial is not None):
+            self.cursor.again()
+            words = "The batches are read." if self._trial is None else self._trial.standing
+            return replace(sheet, parts=(*sheet.parts, Words(words)))
+        return sheet
 
     def _slider(self, layout: PlaneLayout) -> Slider:
         return slider_of("delay", "delay", self.delay, max(4 * self.own, 0.5 * layout.x.span, 1_000.0))
@@ -186,19 +198,26 @@ class Delay(View):
             self.delay = max(0.0, round((newest - frame.x_of(value[1])) / unit) * unit)
 
     def _ghost(self, at: int) -> Ghost | None:
-        """Run the batches up to one again; not while the query plays, and not for very many rows."""
-        serial = self.query.trace[at].serial
-        known = self._ghosts.get((serial, self.delay))
-        if known is not None or self.query.playing:
-            return known
-        if self._trial is None or self._trial.serial != serial:
-            recording = until(self.query, at)
-            if sum(told.num_input_rows for told in recording.progress) > MOST_ROWS:
-                return None
-            self._ghosts.clear()
-            self._trial = Trial(serial, recording, self.query.outline)
-        self._ghosts[serial, self.delay] = found = self._trial.ghost(self.delay)
-        return found
+        """Run the batches again; not while the query plays, and not for very many rows.
+
+        Of many batches some are run for each picture, so that it follows the reader meanwhile.
+        """
+        if self.query.playing:
+            self._trial = None
+            return None
+        newest = len(self.query.trace) - 1
+        for upto in (newest, at):  # what is known of all tells of those up to one, too
+            serial = self.query.trace[upto].serial
+            if self._trial is not None and self._trial.serial == serial:
+                break
+            recording = until(self.query, upto)
+            if sum(told.num_input_rows for told in recording.progress) <= MOST_ROWS:
+                self._trial = Trial(serial, recording, self.query.outline)
+                break
+        else:
+            return None
+        count = self._trial.rows_until(self.query.trace[at].serial)
+        return self._trial.ghost(self.delay, count, SECONDS if self.live else math.inf)
 
 
 def slider_of(name: str, label: str, delay: float, high: float) -> Slider:
@@ -215,39 +234,55 @@ def milliseconds(outline: Outline) -> float:
 def until(query: Any, at: int) -> Recording:
     """Return what a query had read and done after a batch."""
     recording: Recording = query.recording()
+    count = bisect_right(recording.traces, query.trace[at].serial, key=lambda trace: trace.serial)
     return replace(
         recording,
-        traces=recording.traces[: at + 1],
-        progress=recording.progress[: at + 1],
-        emitted=recording.emitted[: at + 1],
+        traces=recording.traces[:count],
+        progress=recording.progress[:count],
+        emitted=recording.emitted[:count],
     )
 
 
 class Trial:
-    """The batches up to the one of a trace, to be run again with other delays."""
+    """The batches up to the one of a trace, to be run again with other delays, a bit at a time."""
 
     def __init__(self, serial: int, recording: Recording, outline: Outline) -> None:
         self.serial, self._recording, self._outline = serial, recording, outline
         self._own_delay = milliseconds(outline)
-        self._own = self._dropped(self._own_delay)
+        self._units = recorded(recording)
+        self._runs: dict[float, Rerun] = {}
+        self._ghosts: dict[tuple[float, int], Ghost] = {}
 
-    def ghost(self, delay: float) -> Ghost:
-        """Tell which rows another delay (milliseconds) drops."""
-        then = self._own if delay == self._own_delay else self._dropped(delay)
-        lost = {place: bool(then[row]) for place, row in self._places(np.flatnonzero(then != self._own))}
-        return Ghost(
-            delay,
-            int(then.sum()),
-            int(self._own.sum()),
-            len(then),
-            int((then != self._own).sum()),
-            lost,
-        )
-
-    def _dropped(self, delay: float) -> np.ndarray[Any, Any]:
+    def rows_until(self, serial: int) -> int:
+        """Return how many rows were read up to the batch of a trace."""
         told = self._recording
-        plan = with_delay(told.plan, {1: int(delay) * MILLISECOND})
-        return run(plan, told.output_mode, told.watermark, recorded(told), int(told.starts[-1])).dropped
+        batches = bisect_right(told.traces, serial, key=lambda trace: trace.serial)
+        return int(told.starts[batches * len(told.sources)])
+
+    def ghost(self, delay: float, count: int, seconds: float) -> Ghost | None:
+        """Tell which of the first ``count`` rows another delay (milliseconds) drops; None: there is more to run."""
+        ends = time.thread_time() + seconds
+        if (delay, count) not in self._ghosts:
+            self._runs = {known: run for known, run in self._runs.items() if known in {delay, self._own_delay}}
+            runs = [self._runs.setdefault(known, self._begun(known)) for known in (self._own_delay, delay)]
+            if not all(run.go_on(ends) for run in runs):
+                return None
+            self._ghosts[delay, count] = self._told(delay, *(run.outcome.dropped[:count] for run in runs))
+        return self._ghosts[delay, count]
+
+    @property
+    def standing(self) -> str:
+        """How far the batches have been run again, as words."""
+        done = sum(run.done for run in self._runs.values())
+        return f"The batches are run again: {done:,} of {len(self._runs) * len(self._units):,} are done."
+
+    def _begun(self, delay: float) -> Rerun:
+        return Rerun(self._recording, self._units, delay)
+
+    def _told(self, delay: float, own: Flags, then: Flags) -> Ghost:
+        changed = np.flatnonzero(then != own)
+        lost = {place: bool(then[row]) for place, row in self._places(changed)}
+        return Ghost(delay, int(then.sum()), int(own.sum()), len(then), len(changed), lost)
 
     def _places(self, rows: np.ndarray[Any, Any]) -> Iterator[tuple[Picked, int]]:
         """Yield rows with their batch and place in the order of arrival, where they are not changed on their way."""
@@ -259,3 +294,21 @@ class Trial:
                 order = np.argsort(instants(trace.rows, self._outline.arrival, 0.0), kind="stable")
                 places = np.argsort(order)
                 yield from (((trace.batch_id, int(places[row])), first + int(row)) for row in here)
+
+
+class Rerun:
+    """Units that are run again with another delay (milliseconds)."""
+
+    def __init__(self, told: Recording, units: Sequence[Unit], delay: float) -> None:
+        plan = with_delay(told.plan, {1: int(delay) * MILLISECOND})
+        self.outcome = begun(int(told.starts[-1]))
+        self._rest = running(plan, told.output_mode, told.watermark, units, self.outcome)
+        self.done, self._all = 0, len(units)
+
+    def go_on(self, ends: float) -> bool:
+        """Run until so much time of this thread is used; tell whether all is run."""
+        for done in self._rest:
+            self.done = done
+            if time.thread_time() >= ends:
+                break
+        return self.done == self._all

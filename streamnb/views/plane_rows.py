@@ -89,6 +89,7 @@ class Story:
 
     def __init__(self, outline: Outline) -> None:
         self.outline = outline
+        self.behind = 0  # how many batches were not read yet when last asked for
         self._lock = threading.Lock()
         self._forget()
 
@@ -114,6 +115,7 @@ class Story:
                 self._before = totals_before(traces[0])
             for trace in _taken(traces[len(self._serials) :], most):
                 self._read(trace)
+            self.behind = len(traces) - len(self._serials)
             return [*self._readings[: len(traces)], *self._passed(traces[len(self._serials) :])]
 
     def _drop(self, gone: int) -> None:

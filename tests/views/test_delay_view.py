@@ -119,3 +119,22 @@ def test_the_tab_is_there_where_one_watermark_judges():
 def test_many_rows_are_not_run_again(monkeypatch, stormy):
     monkeypatch.setattr("streamnb.views.delay.MOST_ROWS", 100)
     assert Delay(stormy).sheet(30).title == "A delay of 3 hours is the one that runs."
+
+
+def test_many_batches_are_run_again_picture_by_picture(monkeypatch, stormy):
+    whole = Delay(stormy)
+    whole.hear("delay", HOUR)
+    monkeypatch.setattr("streamnb.views.delay.SECONDS", 0.0)
+    view, at, asked = Delay(stormy), len(stormy.trace) - 1, []
+    unwatch = view.cursor.watch(lambda: asked.append(1))
+    view.hear("delay", HOUR)
+    first = view.sheet(at)
+    assert first.title == "A delay of 1 hour."
+    assert first.parts[-1] == Words("The batches are run again: 1 of 64 are done.")
+    while (sheet := view.sheet(at)).title == first.title:
+        pass
+    assert 20 < len(asked) < 64
+    monkeypatch.undo()
+    assert sheet == whole.sheet(at)
+    assert view.sheet(12) == whole.sheet(12)
+    unwatch()
