@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import polars as pl
 
+from streamnb.answers.cards import plural, table_html
 from streamnb.connect import Source
 from streamnb.errors import PlanError, column_not_found
 from streamnb.frame import StreamFrame, from_files, stream
@@ -247,11 +248,11 @@ class Peek:
         shares = self.lateness.to_html(index=False, formatters={"kept": "{:.1%}".format}, escape=True, border=0)
         late = f"<p>{html.escape(self._by())}</p>{shares}" if self._late is not None else ""
         if self._late is not None:
-            bars = self._bars().to_html(index=False, header=False, escape=True, border=0)
+            bars = table_html(self._bars(), head=False)
             late += f"<p>{html.escape(self._came())}</p>{bars}"
-        rows = self.rows.to_html(escape=True, border=0, max_rows=20)
+        rows = table_html(self.rows.head(20))
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
-        return f"<p>{self.seen} rows seen</p>{rows}<pre>{html.escape(self.code)}</pre>{late}{notes}"
+        return f"<p>{plural(self.seen, 'row')} seen</p>{rows}<pre>{html.escape(self.code)}</pre>{late}{notes}"
 
 
 def _between(values: pl.Series, low: int | None, high: int | None) -> pl.Series:

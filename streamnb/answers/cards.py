@@ -73,7 +73,24 @@ def _rows(table: pd.DataFrame | None) -> str:
     if table is None or not len(table):
         return ""
     more = f"<p>… {len(table) - SHOWN:,} more rows</p>" if len(table) > SHOWN else ""
-    return table.head(SHOWN).to_html(index=False, border=0, escape=True) + more
+    return table_html(table.head(SHOWN)) + more
+
+
+def table_html(table: pd.DataFrame, *, head: bool = True) -> str:
+    """Return a table as HTML: words begin at the left, numbers end at the right, every value escaped."""
+    sides = ["right" if pd.api.types.is_numeric_dtype(dtype) else "left" for dtype in table.dtypes]
+    names = "".join(
+        f"<th style='text-align:{side}'>{escape(str(n))}</th>" for n, side in zip(table, sides, strict=True)
+    )
+    lines = table.to_html(index=False, header=False, border=0, escape=True).split("<tbody>")[1].split("<tr>")
+    rows = "<tr>".join(_sided(line, sides) for line in lines)
+    return f"<table>{f'<thead><tr>{names}</tr></thead>' if head else ''}<tbody>{rows}"
+
+
+def _sided(line: str, sides: Sequence[str]) -> str:
+    first, *cells = line.split("<td>")
+    told = (f"<td style='text-align:{side}'>{cell}" for side, cell in zip(sides, cells, strict=True))
+    return first + "".join(told)
 
 
 def clock(at: Any, beside: Any = None) -> str:

@@ -11,6 +11,7 @@ from streamnb.errors import one_of
 from streamnb.learn.exercise import Exercise, Verdict, judge
 
 _MARKS = {"right": "✓", "right, but": "✓", "not yet": "✕", "not tried": "…"}
+_CODE = "white-space: pre; word-break: normal; overflow-x: auto"
 _hinted: dict[str, int] = {}
 
 
@@ -25,9 +26,9 @@ class Card:
 
     def _repr_html_(self) -> str:
         text = f" {html.escape(self.text)}" if self.text else ""
-        code = f"<pre>{html.escape(self.source)}</pre>" if self.source else ""
+        code = f'<pre style="{_CODE}">{html.escape(self.source)}</pre>' if self.source else ""
         said = f"<b>{self.mark} {html.escape(self.title)}</b>{text}"
-        return f'<div role="status" style="max-width: 44em">{said}{code}</div>'
+        return f'<div role="status"><div style="max-width: 44em">{said}</div>{code}</div>'
 
 
 def check(name: str, answer: Any = None) -> Card:

@@ -99,10 +99,14 @@ class Prediction:
         number = self.choices is None
         field = IntText(layout={"width": "8em"}) if number else ToggleButtons(options=self.choices, value=None)
         field.description_allow_html = False
-        send = Button(description="That is my guess", tooltip="Your guess is kept; it cannot be changed.")
+        send = Button(
+            description="That is my guess",
+            tooltip="Your guess is kept; it cannot be changed.",
+            layout={"width": "auto", "flex": "0 0 auto"},
+        )
         send.on_click(lambda _: self.guess(field.value))
         question = HTML(f"<b>Predict.</b> {html.escape(self.question)}")
-        return VBox([question, HBox([field, send])])
+        return VBox([question, HBox([field, send], layout={"flex_flow": "row wrap", "align_items": "flex-end"})])
 
     def _redraw(self) -> None:
         if self._box is None:

@@ -82,7 +82,7 @@ class Workbench:
         self.mode = Dropdown(options=MODES, value=self.script.mode, description="mode", layout=Layout(width="200px"))
         self.switches = {name: Checkbox(description=name, indent=False, layout=wide) for name in CHAOS}
         code = self.script.typed or self.script.first
-        self.editor = Textarea(value=code, rows=5, layout=Layout(width="100%"), continuous_update=False)
+        self.editor = Textarea(value=code, rows=5, layout=Layout(width="auto"), continuous_update=False)
         self.editor.add_class("sn-editor")
         self.lesson = Text(value="my_lesson.ipynb", layout=Layout(width="180px"))
         buttons = {

@@ -71,7 +71,8 @@ class MemorySource:
         return None if end > self.latest() else Unit(end, None, self._together.get(end, ()), paced=False)
 
     def __repr__(self) -> str:
-        return f"MemorySource({self.latest()} units, {self._rows[-1]} rows)"
+        units, rows = self.latest(), self._rows[-1]
+        return f"MemorySource({units} unit{'s' * (units != 1)}, {rows} row{'s' * (rows != 1)})"
 
 
 def add(rows: Mapping[MemorySource, Any]) -> None:

@@ -44,7 +44,8 @@ class Replay:
         return Unit(int(self._ends[at]), None if self._times is None else int(self._times[at]))
 
     def __repr__(self) -> str:
-        return f"Replay({len(self._table)} rows in {len(self._ends)} units)"
+        rows, units = len(self._table), len(self._ends)
+        return f"Replay({rows} row{'s' * (rows != 1)} in {units} unit{'s' * (units != 1)})"
 
 
 def _checked(table: pl.DataFrame, arrival: str) -> str:

@@ -67,7 +67,7 @@ def _lane(
 ) -> list[Shape]:
     most = max(max(read(b)) for b in batches)
     frame = _frame(batches, lane, most * 1.1)
-    shapes = [text(2, frame.top - 14, name, "ink", 13, bold=True), *upward(frame, 3), *_ticks(frame, batches)]
+    shapes = [text(2, frame.top - 14, name, "ink", 13, bold=True), *upward(frame, 3), *_ticks(frame, batches, lane)]
     width = min(16.0, max(2.0, (frame.x(1) - frame.x(0)) * 0.36))
     for b in batches:
         ours, theirs = read(b)
@@ -83,15 +83,15 @@ def _lane(
     return shapes
 
 
-def _ticks(frame: Frame, batches: Sequence[BatchCompared]) -> list[Shape]:
-    return across(frame, batch_ticks(batches[0].batch_id, int(frame.high_x)), "")
+def _ticks(frame: Frame, batches: Sequence[BatchCompared], lane: int) -> list[Shape]:
+    return across(frame, batch_ticks(batches[0].batch_id, int(frame.high_x)), "batch" if lane == 2 else "")
 
 
 def _watermarks(batches: Sequence[BatchCompared], lane: int) -> list[Shape]:
     """Draw the watermarks of both: ours a line, Spark's dashes upon it."""
     known = [at for b in batches for at in map(_ms, b.watermarks) if at]
     frame = _frame(batches, lane, 1)
-    shapes = [text(2, frame.top - 14, "watermark", "ink", 13, bold=True), *_ticks(frame, batches)]
+    shapes = [text(2, frame.top - 14, "watermark", "ink", 13, bold=True), *_ticks(frame, batches, lane)]
     if not known:
         return [*shapes, text(frame.left, frame.top + 20, "None has been set.")]
     low, high = min(known), max(known)

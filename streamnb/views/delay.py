@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streamnb.answers.cards import plural
 from streamnb.answers.lineage import with_delay
 from streamnb.answers.trial import Unit, begun, recorded, running
 from streamnb.ops.with_watermark import WithWatermark
@@ -99,7 +100,9 @@ def _title(ghost: Ghost | None, delay: float, own: float) -> str:
     name, is_own = _spelled(delay), delay == own
     if ghost is None:
         return f"A delay of {name}{' is the one that runs' if is_own else ''}."
-    lost = f"{ghost.dropped:,} of {ghost.rows:,} rows" if ghost.dropped else f"none of {ghost.rows:,} rows"
+    lost = (
+        f"{ghost.dropped:,} of {plural(ghost.rows, 'row')}" if ghost.dropped else f"none of {plural(ghost.rows, 'row')}"
+    )
     if is_own:
         return f"A delay of {name} drops {lost}."
     return f"A delay of {name} would drop {lost}, where {_spelled(own)} drops {ghost.own:,}."

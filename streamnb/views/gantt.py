@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from streamnb.views.chart import Frame, across, big, round_ticks
 from streamnb.views.shapes import Choice, Figure, Part, Shape, Sheet, Slider, line, rect, table, text
+from streamnb.views.theme import upon
 
 _LEFT, _WIDE, _TOP, _LANE = 92.0, 450.0, 30.0, 30.0
 _SIDE = 590.0
@@ -63,7 +64,20 @@ def gantt_sheet(plan: Schedule, controls: Sequence[Part] = ()) -> Sheet:
     )
     busiest = max(plan.tasks, key=lambda task: task.end, default=None)
     spoken = f"{title} The last is worker {busiest.worker}, with {busiest.key}." if busiest else title
-    return Sheet(title, (*controls, _figure(plan)), spoken, lead)
+    return Sheet(title, (*controls, _figure(plan)), spoken, lead, _key(plan.tasks))
+
+
+def _key(tasks: Sequence[Task]) -> tuple[tuple[Shape, str], ...]:
+    """Return the looks of tasks that were copied, where there are any."""
+    looks = (
+        (any(task.backup for task in tasks), 0.45, "a copy, begun by a worker that waited"),
+        (any(task.stopped for task in tasks), 0.15, "ended: its copy was done first"),
+    )
+    return tuple(
+        (rect(2, 3, 20, 10, "muted", alpha=alpha, line="muted", stroke=1.2, r=2), words)
+        for there, alpha, words in looks
+        if there
+    )
 
 
 def _figure(plan: Schedule) -> Figure:
@@ -135,7 +149,7 @@ def _bar(task: Task, frame: Frame, top: float, role: str) -> list[Shape]:
     found = [rect(left, top, max(right - left, 1.0), _LANE - 8, role, alpha=alpha, **looks)]
     label = task.key + (f" ({word})" if word else "")
     if 8 * len(label) + 6 < right - left:
-        inside = "ground" if alpha == 1.0 else "ink"
+        inside = upon(role) if alpha == 1.0 else "ink"
         found.append(text((left + right) / 2, top + 15, label, inside, 11.5, anchor="middle", bold=True))
     return found
 

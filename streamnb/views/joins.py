@@ -76,7 +76,9 @@ def joins_sheet(buffers: Buffers, zone: str | None) -> Sheet:
     cut = len(buffers.rows) - len(_shown(buffers))
     parts: list[Part] = [figure(buffers, zone)]
     if cut > 0:
-        parts.append(Words(f"{len(_shown(buffers)):,} of {len(buffers.rows):,} rows shown: the newest of each side."))
+        parts.append(
+            Words(f"{len(_shown(buffers)):,} of {len(buffers.rows):,} rows shown: the newest, and the newest pairs.")
+        )
     key = (
         (dot(12, 8, 4.5, "ontime"), "row of the left"), (diamond(12, 8, 6, "second"), "row of the right"),
         (rect(2, 3, 20, 10, "ontime", alpha=0.25), "kept until"),
@@ -87,8 +89,15 @@ def joins_sheet(buffers: Buffers, zone: str | None) -> Sheet:
 
 
 def _shown(buffers: Buffers) -> list[Buffered]:
-    left, right = ([row for row in buffers.rows if row.side == side][-MOST:] for side in ("left", "right"))
-    return [*left, *right]
+    met = {("left", match.left, match.key) for match in buffers.matches[-MOST // 2 :]}
+    met |= {("right", match.right, match.key) for match in buffers.matches[-MOST // 2 :]}
+    return [row for side in ("left", "right") for row in _some([r for r in buffers.rows if r.side == side], met)]
+
+
+def _some(rows: Sequence[Buffered], met: set[tuple[str, float, tuple[Any, ...]]]) -> list[Buffered]:
+    """Return the rows of a side that fit: those of pairs first, then the newest, in their order."""
+    order = sorted(range(len(rows)), key=lambda n: ((rows[n].side, rows[n].time, rows[n].key) not in met, -n))
+    return [rows[n] for n in sorted(order[:MOST])]
 
 
 def figure(buffers: Buffers, zone: str | None) -> Figure:
@@ -229,13 +238,20 @@ def buffers_of(node: Join, traces: Sequence[Trace], held: pl.DataFrame) -> Buffe
         alone = ~gone[_AT].is_in(met.implode()) if outer else pl.Series([False]).new_from_index(0, gone.height)
         told = zip(_read(gone, side, "forgotten"), alone.to_list(), strict=True)
         rows += [replace(row, fate="null") if is_alone else row for row, is_alone in told]
-        rows += _read(frame.filter(pl.col(_KEPT)).tail(4 * MOST), side, "kept")
+        rows += _read(_in_sight(frame, met), side, "kept")
     matches = tuple(Match(float(times[0][a]), float(times[1][b]), keys[a]) for a, b in pairs.tail(4 * MOST).iter_rows())
     counts = {side.name: _held(held, side).height for side in sides}
     return Buffers(tuple(rows), matches, standing(traces[-1].watermark_after), counts, node.how)
 
 
 _KEPT, _AT = "__kept", "__at"
+
+
+def _in_sight(frame: pl.DataFrame, met: pl.Series) -> pl.DataFrame:
+    """Return the newest rows that are held, and those of the newest pairs, which may be older."""
+    places = frame.with_row_index(_AT).filter(pl.col(_KEPT))
+    newest = pl.col(_AT) >= frame.height - 4 * MOST
+    return places.filter(newest | pl.col(_AT).is_in(met.tail(MOST // 2).implode()))
 
 
 def _held(held: pl.DataFrame, side: Side) -> pl.DataFrame:

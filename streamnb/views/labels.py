@@ -79,7 +79,7 @@ class Page:
 def _around(at: tuple[float, float], away: float, size: float) -> Sequence[tuple[float, float, str]]:
     x, y = at
     middle, below, above = y + size / 3, y + away + 0.8 * size, y - away
-    levels = [below, above, *(below + n * 1.2 * size for n in (1, 2, 3)), *(above - n * 1.2 * size for n in (1, 2, 3))]
+    levels = [level for n in range(4) for level in (below + n * 1.2 * size, above - n * 1.2 * size)]
     sides = ((x, "middle"), (x + away, "start"), (x - away, "end"))
     return [
         (x + away, middle, "start"), (x - away, middle, "end"),

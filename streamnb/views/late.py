@@ -86,7 +86,7 @@ def clock(at: float, zone: str | None) -> str:
 
 def findings(case: Case, zone: str | None) -> list[tuple[bool, str, str]]:
     """Return what was asked about a row, one after the other, and whether it spoke for the row."""
-    found = [(True, "Event time is present:", clock(case.x, zone))]
+    found = [(True, "Event time is present", clock(case.x, zone))]
     if case.window:
         found.append((True, "It belongs to the window", "–".join(clock(edge, zone) for edge in case.window)))
     if case.watermark is None:

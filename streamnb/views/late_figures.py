@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from itertools import pairwise
+from typing import Any
 
 from streamnb.views.chart import Frame, across, of_time, upward
 from streamnb.views.controls import short_duration
@@ -69,19 +70,19 @@ def _closed_side(case: Case, frame: Frame, zone: str | None) -> list[Shape]:
             line([(x + 4, _NEWEST), (at - 8, _NEWEST)], "watermark", 1.8),
             line([(x + 12, _NEWEST - 5), (x + 4, _NEWEST), (x + 12, _NEWEST + 5)], "watermark", 1.8),
             dot(at, _NEWEST, 5, "ontime", "ground", id="newest"),
-            text(
-                (x + at) / 2,
-                _NEWEST - 7,
-                f"{length} delay",
-                "watermark_text",
-                13,
-                bold=True,
-                anchor="middle",
-                halo=True,
-            ),
+            _delayed(x, at, f"{length} delay"),
             _clear_of(x, (at + 4, _NEWEST + 20), f"{name}, the newest heard of", frame),
         ]
     return shapes
+
+
+def _delayed(x: float, at: float, words: str) -> Shape:
+    """Write the length of the delay over its arrow, or behind the newest row where the arrow is short."""
+    looks: dict[str, Any] = {"bold": True, "halo": True}
+    over = text((x + at) / 2, _NEWEST - 7, words, "watermark_text", 13, anchor="middle", **looks)
+    left, _, right, _ = box_of(over)
+    fits = x + 4 < left and right < at - 4
+    return over if fits else text(at + 10, _NEWEST + 5, words, "watermark_text", 13, **looks)
 
 
 def _clear_of(x: float, at: tuple[float, float], words: str, frame: Frame) -> Shape:
@@ -195,6 +196,13 @@ def life_figure(case: Case, zone: str | None) -> Figure:
     )
 
 
+def _named(at: tuple[float, float], name: str, frame: Frame, *, bold: bool) -> Shape:
+    """Write the name of a cross right of it, or left where the figure ends."""
+    right = text(at[0] + 9, at[1], name, "dropped_text", 12, bold=bold)
+    fits = box_of(right)[2] <= frame.right + 36
+    return right if fits else text(at[0] - 9, at[1], name, "dropped_text", 12, bold=bold, anchor="end", halo=True)
+
+
 def _batch_length(case: Case) -> float:
     times = sorted({life.time for life in case.life})
     gaps = [b - a for a, b in pairwise(times)]
@@ -217,7 +225,7 @@ def _crosses(case: Case, frame: Frame) -> list[Shape]:
     for n, (time, name) in enumerate(after[:8]):
         x, y = frame.x(time), frame.bottom - 14 - 15 * n
         own = name == case.name
-        shapes += [cross(x, y, 4.5 if own else 3.5), text(x + 9, y + 4, name, "dropped_text", 12, bold=own)]
+        shapes += [cross(x, y, 4.5 if own else 3.5), _named((x, y + 4), _brief(name), frame, bold=own)]
     if len(after) > 8:
         shapes.append(text(frame.right, frame.top + 8, f"and {len(after) - 8:,} more", "muted", 12, anchor="end"))
     return shapes

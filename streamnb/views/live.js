@@ -276,7 +276,7 @@ export default () => {
       };
       describe();
       model.on("change:caption", describe);
-      el.classList.add("sn");
+      el.classList.add("sn", "sn-live");
       const behind = make("details", { class: "sn-behind" });
       const listed = make("div", { class: "sn-table" });
       behind.append(Object.assign(make("summary", {}), { textContent: "table" }), listed);

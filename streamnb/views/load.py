@@ -50,7 +50,11 @@ def load_sheet(
 ) -> Sheet:
     """Lay out the curve on the left, the queue on the right; ``where`` says which machine this is."""
     longest = max((run.took for run in runs), default=0.0)
-    end = "the queue never empties" if emptied is None else f"{emptied:.1f} s after the burst the queue is short"
+    end = (
+        "while rows come, the queue never empties"
+        if emptied is None
+        else f"{emptied:.1f} s after the burst the queue is short"
+    )
     title = f"99 % of rows are done within {_ms(p99)}" + (f"; {end}." if pace.burst > 1 or emptied is None else ".")
     burst = f", {pace.burst:g} times as many from second {pace.during[0]:g} to {pace.during[1]:g}"
     lead = (
@@ -131,6 +135,8 @@ def _coming(runs: Sequence[Run], pace: Pace) -> list[Shape]:
     levels = [pace.rate, pace.rate, *[pace.rate * pace.burst] * 2, pace.rate, pace.rate, 0, 0]
     points = [frame.at(point) for point in zip(edges, levels, strict=True)]
     drawn = [text(_QUEUE - 48, 20, "rows that come, a second", "ink", 13, bold=True), *upward(frame, 2)]
+    if frame.high_x > 1.2 * pace.seconds:
+        drawn.append(text(frame.x(pace.seconds) + 6, frame.bottom - 6, "no more rows come", size=12))
     return [*drawn, *across(frame, []), line(points, "ink", 1.6)]
 
 

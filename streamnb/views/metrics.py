@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamnb.answers.holders import holder_of
 from streamnb.progress import Mark, Progress, Trace
@@ -83,7 +83,9 @@ def metrics_sheet(batches: Sequence[Batch], marks: Sequence[Mark], watermark: dt
     ms = sum(last.phases)
     title = f"Batch {last.batch_id} took {ms:,.1f} ms for {last.rows:,.0f} row{'' if last.rows == 1 else 's'}."
     holding = f" {_held_back(marks, policy)}" if len(marks) > 1 else ""
-    lead = f"Bars are batches; the number is that of the last one. Milliseconds are spent on three things.{cut}"
+    lead = (
+        f"Bars are batches, the number is the last one's. Milliseconds lie upon each other: read, compute, write.{cut}"
+    )
     key = tuple((rect(2, 3, 18, 10, role), word) for role, (_, word) in zip(_PHASE_ROLES, _PHASES, strict=True))
     return Sheet(title, tuple(parts), f"{title} {last.state:,.0f} rows in state.{holding}", lead, key)
 
@@ -176,9 +178,12 @@ def holders(marks: Sequence[Mark], watermark: dt.datetime | None, policy: str) -
             "" if mark is not least or len(marks) == 1 else "holds the watermark back" if policy == "min" else "leads"
         )
         role = "idle, not waited for" if mark.idle else role
-        told = mark.source, mark.event_time, short_duration(mark.delay), asks, role, row
+        told = mark.source, mark.event_time, short_duration(mark.delay), asks, role, _brief(row)
         rows.append(Row(told, "picked" if role and mark is least else ""))
-    columns = tuple(map(Column, ("input", "event time", "delay", "asks for", "", "set by")))
+    heads: tuple[str, ...] = ("input", "event time", "delay", "asks for", "", "set by")
+    if not any(row.cells[4] for row in rows):
+        heads, rows = (*heads[:4], heads[5]), [replace(row, cells=(*row.cells[:4], row.cells[5])) for row in rows]
+    columns = tuple(map(Column, heads))
     now = spell_time(watermark) if watermark is not None else "none"
     note = (
         f"With several inputs the query takes the {'least' if policy == 'min' else 'largest'} of them."
@@ -186,6 +191,10 @@ def holders(marks: Sequence[Mark], watermark: dt.datetime | None, policy: str) -
         else ""
     )
     return Grid(f"Who holds the watermark back? The query's stands at {now}.", columns, tuple(rows), note)
+
+
+def _brief(words: str) -> str:
+    return words if len(words) <= 64 else f"{words[:63]}…"
 
 
 def holding(marks: Sequence[Mark], policy: str) -> Mark | None:

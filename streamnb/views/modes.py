@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from streamnb.answers.cards import plural
 from streamnb.progress import Outline, Playable
 from streamnb.views.plane_rows import short
 from streamnb.views.shapes import Figure, Part, Shape, Sheet, Words, line, nothing, rect, table, text
@@ -159,7 +160,7 @@ def _panel(column: Column, left: float, groups: Sequence[Group], first: int, bot
             place = where[cell.group]
             shapes += _cell(cell, f"{column.mode} {n + first} {place}", left + wide * place, y, wide)
     told, role = _lost(column)
-    shapes.append(text(left, bottom + 18, f"{column.written:,} rows written", "ink", 13, bold=True))
+    shapes.append(text(left, bottom + 18, f"{plural(column.written, 'row')} written", "ink", 13, bold=True))
     shapes.append(text(left, bottom + 36, told, role, 12.5))
     return shapes
 

@@ -14,6 +14,7 @@ from streamnb.views.labels import Page, along
 from streamnb.views.ladder import Rung, rungs
 from streamnb.views.plan_nodes import Box, Counter, Difference, boxes, compared, counters, differences
 from streamnb.views.shapes import Choice, Column, Figure, Grid, Part, Row, Shape, Sheet, dot, line, rect, table, text
+from streamnb.views.theme import upon
 from streamnb.views.view import Choices, View
 
 _HIGH, _GAP, _TOP = 58, 30, 34
@@ -160,7 +161,7 @@ def _box(box: Box, place: tuple[float, float, float], did: Counter | None, mark:
     if mark:
         shapes += [
             dot(x + width - 14, y + 14, 9, "second"),
-            text(x + width - 14, y + 18, str(mark), "ground", 12, anchor="middle", bold=True),
+            text(x + width - 14, y + 18, str(mark), upon("second"), 12, anchor="middle", bold=True),
         ]
     return shapes
 
@@ -172,7 +173,8 @@ def _cut(words: str, room: int) -> str:
 def _now(did: Counter) -> str:
     late = f", {did.late:,} late" if did.late else ""
     state = f", {big(did.state)} keys" if did.state is not None else ""
-    return f"{big(did.rows_in)} → {big(did.rows_out)} rows{late}{state}, {did.ms:.1f} ms"
+    one = "" if did.rows_out == 1 else "s"
+    return f"{big(did.rows_in)} → {big(did.rows_out)} row{one}{late}{state}, {did.ms:.1f} ms"
 
 
 def _all(did: Counter) -> str:

@@ -152,11 +152,12 @@ def _plane(scene: Scene, most: int) -> PlaneLayout:
     x, y = _axes(scene)
     stair = _stair(scene.shown)
     rows, sample = _rows(scene, most)
-    diagonal, no_delay = _diagonal(x, y)
+    taken = [(mark.x, mark.y) for mark in rows] if len(rows) <= _SPARSE else []
+    diagonal, no_delay = _diagonal(x, y, taken)
     return PlaneLayout(
         title=title(scene), caption=caption(scene, sample), key=key(scene), spoken=spoken(scene, x, y), x=x, y=y,
         rows=rows, strips=_strips(scene, x), stair=stair, closed=_closed(stair, x) if scene.closes else (),
-        watermark=_watermark(scene, x, y), now=_now(scene, x, y), bars=_bars(scene, x),
+        watermark=_watermark(scene, x, y, taken), now=_now(scene, x, y), bars=_bars(scene, x),
         provisional=_provisional(scene, x), diagonal=diagonal, no_delay=no_delay,
     )  # fmt: skip
 
@@ -288,14 +289,23 @@ def _closed(stair: Sequence[Point], x: Axis) -> tuple[Point, ...]:
     return ((x.start, stair[0][1]), *stair, (x.start, stair[-1][1]))
 
 
-def _watermark(scene: Scene, x: Axis, y: Axis) -> Note | None:
+def _watermark(scene: Scene, x: Axis, y: Axis, taken: Sequence[Point]) -> Note | None:
     at = scene.last.after if scene.last else None
     if at is None:
         return None
     text = f"watermark {spell_clock(at, scene.x_zone, x.span)}"
     if at < x.start:
-        return Note(at, y.start, f"◂ {text}", "left")
-    return Note(at, y.start, text, "left" if x.share(at) < 0.75 else "right")
+        return Note(at, _clear(x.start, len(text) + 2, x, y, taken), f"◂ {text}", "left")
+    if x.share(at) >= 0.75:
+        return Note(at, y.start, text, "right")
+    return Note(at, _clear(at, len(text), x, y, taken), text, "left")
+
+
+def _clear(left: float, letters: int, x: Axis, y: Axis, taken: Sequence[Point]) -> float:
+    """Return the height, of the three lowest, at which words to the right of a place lie over the fewest marks."""
+    line, end = 22 * y.span / FRAME[3], left + (letters * _LETTER * 1.15 + 12) * x.span / FRAME[2]
+    levels = [y.start + n * line for n in range(3)]
+    return min(levels, key=lambda low: sum(left <= px <= end and low <= py <= low + line for px, py in taken))
 
 
 def _now(scene: Scene, x: Axis, y: Axis) -> Note | None:
@@ -305,14 +315,31 @@ def _now(scene: Scene, x: Axis, y: Axis) -> Note | None:
     return Note(x.end, scene.last.time, "\n".join(["now", *clock.rsplit(" ", 1)]), "left")
 
 
-def _diagonal(x: Axis, y: Axis) -> tuple[tuple[Point, ...], Note | None]:
+_SPARSE = 500
+"""Marks among which words look for room; where there are more, there is none."""
+_ALONG = (0.55, 0.75, 0.35)
+"""Where words stand along the diagonal, the first that hides the least."""
+
+
+def _hidden(at: float, angle: float, x: Axis, y: Axis, taken: Sequence[Point]) -> int:
+    """Return how many marks and numbers words along the diagonal around a place would lie over."""
+    found = 0
+    for px, py in taken:
+        right, up = (px - at) / x.span * FRAME[2], (py - at) / y.span * FRAME[3]
+        along, above = (right * math.cos(angle) + up * math.sin(angle)), up * math.cos(angle) - right * math.sin(angle)
+        found += abs(along) < 100 and -22 < above < 4
+    return found
+
+
+def _diagonal(x: Axis, y: Axis, taken: Sequence[Point]) -> tuple[tuple[Point, ...], Note | None]:
     low, high = max(x.start, y.start), min(x.end, y.end)
     if high <= low:
         return (), None
     width = (high - low) / x.span * FRAME[2]
     rise = (high - low) / y.span * FRAME[3]
-    at = low + 0.55 * (high - low)
-    note = Note(at, at, "rows with no delay would lie here", angle=math.degrees(math.atan2(rise, width)))
+    angle = math.atan2(rise, width)
+    at = min((low + share * (high - low) for share in _ALONG), key=lambda at: _hidden(at, angle, x, y, taken))
+    note = Note(at, at, "rows with no delay would lie here", angle=math.degrees(angle))
     return ((low, low), (high, high)), note if math.hypot(width, rise) > 320 and y.share(at) > 0.12 else None
 
 

@@ -312,7 +312,7 @@ def _draw_rows(draw: _Pen) -> None:
         UPCOMING: ({"size": 6.5, "line_width": 1.1, "fill_color": None}, {"line_color": "muted"}),
         ASIDE: ({"size": 4, "line_color": None}, {"fill_color": "muted"}),
         COUNTED: ({"size": 8.5, "line_width": 1}, {**blue, "line_color": "ground"}),
-        LATE: ({"size": 8.5, "line_width": 2.2}, {**blue, "line_color": "late"}),
+        LATE: ({"size": 9.8, "line_width": 2.4}, {**blue, "line_color": "late"}),
         DROPPED: ({"size": 9, "line_width": 2.8, "marker": value("x")}, {"line_color": "dropped"}),
     }
     for fate, (look, roles) in looks.items():

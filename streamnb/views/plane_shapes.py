@@ -73,7 +73,7 @@ def mark(fate: str, x: float, y: float, tip: str | None = None) -> Shape:
         return cross(x, y, 3.6, tip=tip)
     looks = {
         COUNTED: (4.2, "ontime", "ground", 1.0),
-        LATE: (4.2, "ontime", "late", 2.2),
+        LATE: (4.9, "ontime", "late", 2.4),
         ASIDE: (2.0, "muted", None, 0.0),
         UPCOMING: (3.2, None, "muted", 1.1),
     }
@@ -149,7 +149,8 @@ def _notes(layout: PlaneLayout, frame: Frame) -> Iterator[Shape]:
     if layout.watermark:
         side, anchor = (-6, "end") if layout.watermark.align == "right" else (6, "start")
         x = max(frame.x(layout.watermark.x), frame.left)
-        yield text(x + side, frame.bottom - 8, layout.watermark.text, "watermark_text", 13, anchor=anchor, bold=True)
+        y = frame.y(layout.watermark.y) - 8
+        yield text(x + side, y, layout.watermark.text, "watermark_text", 13, anchor=anchor, bold=True)
     if layout.now:
         for n, words in enumerate(layout.now.text.split("\n")):
             yield text(frame.right + 8, frame.y(layout.now.y) - 4 + 16 * n, words, "now", 13, bold=True)

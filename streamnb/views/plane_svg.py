@@ -76,7 +76,7 @@ def _mark(fate: str, x: float, y: float, tip: str = "") -> str:
     blue = f'fill="{_LIGHT["ontime"]}"'
     shape = {
         COUNTED: f'{circle} r="4.2" {blue} stroke="{_LIGHT["ground"]}"',
-        LATE: f'{circle} r="4.2" {blue} stroke="{_LIGHT["late"]}" stroke-width="2.2"',
+        LATE: f'{circle} r="4.9" {blue} stroke="{_LIGHT["late"]}" stroke-width="2.4"',
         UPCOMING: f'{circle} r="3.2" fill="{_LIGHT["ground"]}" fill-opacity="0.01" stroke="{_LIGHT["muted"]}"',
         ASIDE: f'{circle} r="2" fill="{_LIGHT["muted"]}"',
         DROPPED: f'<path d="{cross}" stroke="{_LIGHT["dropped"]}" stroke-width="2.8"',
@@ -178,7 +178,8 @@ class _Brush:
             x = max(self.at((layout.watermark.x, 0))[0], _LEFT)
             side, anchor = (-6, "end") if layout.watermark.align == "right" else (6, "start")
             words, looks = layout.watermark.text, f'text-anchor="{anchor}" font-weight="700"'
-            yield _text((x + side, _BOTTOM - 8), words, "watermark_text", 13, looks)
+            y = self.at((0, layout.watermark.y))[1]
+            yield _text((x + side, y - 8), words, "watermark_text", 13, looks)
         if layout.now:
             yield from self._now(layout.now)
         if layout.no_delay:

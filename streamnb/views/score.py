@@ -85,7 +85,8 @@ def _losses(lines: Sequence[Line], axis: Axis, known: Known) -> list[Shape]:
 def _under_way(known: Known, axis: Axis) -> list[Shape]:
     most = max((number for _, number in known.under_way), default=0.0)
     frame = _over(axis, 326, 76, (most or 1) * 1.15)
-    points = [frame.at(point) for point in _thinned(known.under_way)]
+    inside = [point for point in known.under_way if frame.low_x <= point[0] <= frame.high_x]
+    points = [frame.at(point) for point in _thinned(inside)]
     drawn = [*_band(known, frame, named=False), text(2, 310, "labels under way", "ink", 13, bold=True)]
     drawn += [*upward(frame, 3), *across(frame, axis.ticks, axis.label)]
     if points:

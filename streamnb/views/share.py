@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streamnb.answers.cards import plural
 from streamnb.views.chart import Frame, across, round_ticks, shares, unit_of
 from streamnb.views.controls import short_duration
-from streamnb.views.labels import Page, boxes_of
+from streamnb.views.labels import Page, along, boxes_of
 from streamnb.views.shapes import Figure, Grid, Part, Shape, Sheet, Words, dot, line, table, text
 
 if TYPE_CHECKING:
@@ -89,7 +89,11 @@ def _proposed(frame: Frame, told: Suggestion, delay: float) -> list[Shape]:
 
 
 def _dots(frame: Frame, levels: Sequence[tuple[float, float]], shapes: Sequence[Shape]) -> list[Shape]:
-    page = Page(frame.left, 18, frame.right + 36, frame.bottom, boxes_of(shapes))
+    taken = [
+        *boxes_of(shapes),
+        *(box for shape in shapes if shape.get("role") == "watermark" for box in along(shape["points"])),
+    ]
+    page = Page(frame.left, 18, frame.right + 36, frame.bottom, taken)
     found: list[Shape] = []
     for seconds, keep in dict(levels).items():  # of several shares with one delay the largest
         if seconds <= frame.high_x:

@@ -341,7 +341,7 @@ export class SheetView {
     this.spoken = make("p", "sn-spoken");
     this.spoken.setAttribute("aria-live", "polite");
     this.root.append(this.title, this.lead, this.key, this.body, this.spoken);
-    el.classList.add("sn");
+    el.classList.add("sn", "sn-room");
     el.append(this.root);
   }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from streamnb.answers.cards import plural
 from streamnb.errors import QueryError
 from streamnb.progress import Outline, Playable, Progress, Trace
 from streamnb.views.chart import Frame, across, batch_ticks, big, byte_count, upward
@@ -117,7 +118,7 @@ def _grid(page: Page, trace: Trace, asked: Asked, changes: Sequence[pl.DataFrame
     columns = (
         *(Column(n, "", page.rows.schema[n].is_numeric(), n, way.get(n, "")) for n in heads),
         Column("evicted when", "", sort=EXPIRES, sorted=way.get(EXPIRES, "")),
-        Column(f"last {len(changes)} batches"),
+        Column(f"last {plural(len(changes), 'batch')}"),
     )
     strips = touched(page, changes)
     rows = [_row(row, heads, trace, strip) for row, strip in zip(page.rows.iter_rows(named=True), strips, strict=True)]
@@ -149,7 +150,7 @@ def _eviction(ends: dt.datetime | None, trace: Trace, *, leaving: bool) -> str:
     if ends is None:
         return "never: no watermark ends it"
     if leaving and trace.watermark_after is not None:
-        return f"next batch: the watermark {spell_time(trace.watermark_after)} has reached {spell_time(ends)}"
+        return f"next batch: the watermark has reached {spell_time(ends)}"
     return f"the watermark reaches {spell_time(ends)}"
 
 

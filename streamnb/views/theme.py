@@ -27,6 +27,7 @@ PALETTE: dict[str, dict[str, str]] = {
         "watermark_text": "#0f7a65",
         "second": "#997bc0",
         "second_text": "#7656a5",
+        "deep": "#111111",
     },
     "dark": {
         "ground": "#111111",
@@ -46,15 +47,22 @@ PALETTE: dict[str, dict[str, str]] = {
         "watermark_text": "#4fc3b7",
         "second": "#c97bf8",
         "second_text": "#c97bf8",
+        "deep": "#111111",
     },
 }
 """Colour of every role by theme. Marks differ to colour-blind eyes too; words take the ``_text`` role."""
 
 FONT = "Inter, 'Noto Sans KR', system-ui, sans-serif"
+_PALE = ("late", "second", "watermark")
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
 _settings = {"motion": True}
+
+
+def upon(role: str) -> str:
+    """Return the role of words that are written on a mark of ``role``, so that they can be read in both themes."""
+    return "deep" if role in _PALE else "ground"
 
 
 def paint(model: AnyModel, **roles: str) -> AnyModel:

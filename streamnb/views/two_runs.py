@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from streamnb.answers.cards import named
 from streamnb.evolving.differing import Difference, Differences
 from streamnb.views.chart import Frame, across, batch_ticks, upward
 from streamnb.views.shapes import Figure, Grid, Shape, Sheet, cross, diamond, dot, line, table, text
@@ -78,14 +79,19 @@ def _rows(found: Differences) -> Grid:
     listed = [_told(difference) for difference in found.differences[:MOST_ROWS]]
     left = len(found.differences) - len(listed)
     note = f"{left:,} more" if left > 0 else ""
-    return table("Rows that differ", ("batch", "what", "a", "b", "cause"), listed, note, longest=60)
+    return table("Rows that differ", ("batch", "row", "a", "b", "cause"), listed, note, longest=60)
 
 
 def _told(difference: Difference) -> tuple[Any, ...]:
     batch = next(n for n in difference.batches if n is not None)
-    a, b = (_short(row) for row in (difference.a, difference.b))
-    return batch, difference.what, a, b, difference.cause
+    a, b = difference.a, difference.b
+    if a is None or b is None:
+        given = ("given out", "not given out") if b is None else ("not given out", "given out")
+        return batch, named(dict(a or b or {})), *given, difference.cause
+    unlike = [name for name in a if name not in b or not _alike(a[name], b[name])]
+    sides = (", ".join(f"{name}={side.get(name)}" for name in unlike) for side in (a, b))
+    return batch, named({name: value for name, value in a.items() if name not in unlike}), *sides, difference.cause
 
 
-def _short(row: Any) -> str:
-    return "" if row is None else ", ".join(f"{value}" for value in row.values())
+def _alike(one: Any, other: Any) -> bool:
+    return bool(one == other) or (f"{one}" == f"{other}" and type(one) is type(other))  # two NaN are alike

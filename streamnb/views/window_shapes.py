@@ -139,7 +139,7 @@ def _lane(lane: Lane, rows: Sequence[int], top: float, frame: Frame, shapes: Sha
     name, words, found = lane
     drawn = [
         text(2, top + 4, name, "ink", 13, bold=True),
-        text(2, top + 20, words.split(" every ")[-1] if name == "sliding" else words, "muted", 11),
+        text(2, top + 20, words[words.find("every ") :] if name == "sliding" else words, "muted", 11),
     ]
     for n, (interval, row) in enumerate(zip(found, rows, strict=True)):
         drawn += _window(interval, frame, top + 22 * row, shapes, f"{name} {n}")

@@ -214,4 +214,4 @@ def test_a_type_that_does_not_exist(dtype: object) -> None:
 def test_its_text_says_how_much_there_is() -> None:
     source = sn.MemorySource({"v": "int64"})
     source.add({"v": [1, 2]})
-    assert repr(source) == "MemorySource(1 units, 2 rows)"
+    assert repr(source) == "MemorySource(1 unit, 2 rows)"
