@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,7 +13,7 @@ from streamnb.errors import PlanError, column_not_found
 from streamnb.ops.read import Read
 from streamnb.stream import objects
 from streamnb.time import SECOND, Duration, duration
-from streamnb.views.decisions import Decided, decisions_sheet, outcome
+from streamnb.views.decisions import Decided, decisions_sheet, outcome, thresholds
 from streamnb.views.inspectors import Exhibit
 
 if TYPE_CHECKING:
@@ -79,6 +79,10 @@ class _Shown:
         """Take another threshold."""
         if name == "threshold":
             self.threshold = float(value)
+
+    def choices(self) -> Mapping[str, Sequence[float]]:
+        """Return what a page keeps: the thresholds that make a difference."""
+        return {"threshold": thresholds(self.decided)}
 
 
 def decisions(

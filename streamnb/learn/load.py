@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Clock = Callable[[], float]
 SIZES = {1: 15, 10: 15, 100: 15, 1_000: 15, 10_000: 8, 100_000: 3}
 """Rows of a batch, and how many of that size are measured."""
+HERE = "Measured here, just now."
 _SECONDS, _BURST = 8.0, (1.5, 2.5)
 _SHARE, _MOST = 0.2, 500_000
 """Without a rate, this share of what the machine can take comes in, but no more rows a second than that."""
@@ -119,7 +120,7 @@ def load(
     cost = _Measured(what, clock) if machine is None else _on_paper(*machine)
     sizes = _sizes(cost)
     found = round(min(_MOST, _SHARE * sizes[-1].rows / sizes[-1].median), -2) if rate is None else rate
-    where = "Measured here, just now." if machine is None else _spelled(*machine)
+    where = HERE if machine is None else _spelled(*machine)
     return Load(_Shown(cost, sizes, where, Pace(found, burst, _BURST, _SECONDS, wait, limit, model)))
 
 
@@ -153,6 +154,23 @@ class _Shown:
         }
         if name in changes:
             self._run(replace(self.pace, **{name: changes[name]()}))
+
+    def choices(self) -> Mapping[str, Sequence[Any]]:
+        """Return what a page keeps: a few of each."""
+        pace = self.pace
+        return {
+            "rate": [pace.rate / 2, pace.rate, 2 * pace.rate, 4 * pace.rate],
+            "burst": sorted({1.0, 2.0, 5.0, pace.burst}),
+            "trigger": sorted({50.0, 100.0, 500.0, 1000 * pace.trigger}),
+            "limit": [0, pace.limit or round(2 * pace.rate * pace.trigger)],
+            "model": [STRUCTURED, DSTREAM],
+        }
+
+    def replayed(self) -> _Shown:
+        """Return it with batches that take what the curve says, in place of being run."""
+        rows, seconds = [size.rows for size in self.sizes], [size.median for size in self.sizes]
+        where = self._where if self._where != HERE else f"{HERE} Batches take what the curve says."
+        return _Shown(lambda n: float(np.interp(n, rows, seconds)), self.sizes, where, self.pace)
 
 
 def _sizes(cost: Callable[[int], float]) -> list[Size]:

@@ -24,6 +24,7 @@ from streamnb.views.shapes import Sheet
 
 _KEYED = (GroupBy, Deduplication, Join, PerKey)
 _SALT = "__salt"
+_MOST_SALTED = 200
 
 
 class Workers(Exhibit):
@@ -127,6 +128,23 @@ class _Shown:
             self._backup = value == "yes"
         elif name in {"worker", "factor"}:
             self._slow = {int(value): factor} if name == "worker" else {worker: float(value)}
+
+    def choices(self) -> Mapping[str, Sequence[Any]]:
+        """Return what a page keeps: few of each, and all ways to put them together."""
+        worker, factor = next(iter(self._slow.items()), (0, 1.0))
+        salts = {} if self._salt is None else {"salt": sorted({*self._salts(), self._salt})}
+        return {
+            "n": sorted({2, 4, 8, 16, self._n}),
+            **salts,
+            "worker": sorted({0, 3, worker}),
+            "factor": sorted({1.0, 2.0, 4.0, factor}),
+            "backup": ["no", "yes"],
+        }
+
+    def _salts(self) -> list[int]:
+        """Return salts that make no more than a few hundred keys."""
+        keys = self._stages[0].n_unique()
+        return [1, *(salt for salt in (2, 4, 8) if keys * salt <= _MOST_SALTED)]
 
 
 def _stages(frame: StreamFrame) -> list[pl.DataFrame]:

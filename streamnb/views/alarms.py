@@ -85,14 +85,6 @@ class Alarms:
             which = int(value[0])
             self.hear("threshold", round(self._panel(which).x_of(float(value[1]))))
 
-    def frames(self) -> Iterator[tuple[str, Sheet]]:
-        """Return what a page without a kernel steps through: some thresholds."""
-        stood = self.threshold
-        for threshold in sorted({1, 2, 3, 5, 8, 12, 20, 30, stood}):
-            self.threshold = threshold
-            yield f"ring at {threshold}", self.sheet()
-        self.threshold = stood
-
     @staticmethod
     def _panel(which: int, most: float = 1.0) -> Frame:
         return Frame(_LEFT + which * (_PANEL + 60), 26, _PANEL, _HIGH, 1, MOST, 0, most)

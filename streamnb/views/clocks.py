@@ -58,11 +58,6 @@ class Clocks:
         elif name == "pick" and 0 <= int(value) < len(self.rows.x):
             self.picked = int(value)
 
-    def frames(self) -> Iterator[tuple[str, Sheet]]:
-        """Return what a page without a kernel steps through: windows by either clock."""
-        for by, name in zip((EVENT, PROCESSING), self.rows.names, strict=True):
-            yield f"windows by {name}", Clocks(self.rows, by).sheet()
-
     def sheet(self) -> Sheet:
         """Lay out the rows, and the windows by the clock that was chosen."""
         rows, found = self.rows, self.rows.windows(self.by)

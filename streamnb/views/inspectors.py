@@ -308,7 +308,8 @@ def playground(preset: str = "") -> Exhibit:
 def save_html(shown: Any, path: str | os.PathLike[str], *, delays: Sequence[Duration] = ()) -> Path:
     """Save a query, or one of its views, as one HTML file that plays back what was recorded; return where.
 
-    The page needs neither Python nor network: it steps, plays, goes back, and follows the reader's light or dark.
+    The page needs neither Python nor network: it steps, plays, goes back, and follows the reader's light or dark. Of a
+    figure that follows no query, such as ``sn.clocks(…)``, up to 320 settings of its controls are kept.
 
     Parameters
     ----------

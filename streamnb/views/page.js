@@ -34,15 +34,52 @@ const runs = data.runs.map((run) => ({
   views: mapped(run.views, unpacked),
   choices: mapped(run.choices, (controls) => mapped(controls, (values) => mapped(values, unpacked))),
 }));
-const state = { run: data.start, view: Object.keys(runs[0].views)[0], at: Infinity, timer: undefined, chosen: {} };
+// A figure that follows no query has a sheet for each setting that was recorded, and steps through one of its controls.
+const { settings, stops } = runs[0];
+const [steps] = Object.keys(stops);
+const state = { run: data.start, view: Object.keys(runs[0].views)[0], at: Infinity, timer: undefined, chosen: {}, sheet: 0 };
+if (settings.length) Object.assign(state, { run: 0, sheet: data.start, at: steps ? placeOf(data.start) : 0 });
 
 const find = (id) => document.getElementById(id);
-const offered = new Set(runs.flatMap(({ choices }) => Object.values(choices).flatMap(Object.keys)));
-const view = new SheetView(find("sn-sheet"), choose, offered);
+const offered = new Set([...Object.keys(stops), ...runs.flatMap(({ choices }) => Object.values(choices).flatMap(Object.keys))]);
+const clicked = Boolean(steps); // a mark stands for a choice
+const view = new SheetView(find("sn-sheet"), choose, offered, clicked);
+document.body.toggleAttribute("data-picks", clicked);
+
+function placeOf(sheet) {
+  return stops[steps].indexOf(settings[sheet][steps]);
+}
+
+// Of the settings recorded, the one with this value that differs least in all else.
+function nearest(name, value) {
+  const unlike = (one) => Object.keys(one).filter((other) => other !== name && one[other] !== settings[state.sheet][other]).length;
+  const found = [...settings.keys()].filter((i) => settings[i][name] === value);
+  return found.sort((a, b) => unlike(settings[a]) - unlike(settings[b]))[0] ?? state.sheet;
+}
 
 function choose(name, value) {
-  state.chosen[state.view] = [name, value];
+  if (!settings.length) state.chosen[state.view] = [name, value];
+  else {
+    const control = stops[name] ? name : Object.keys(stops).find((other) => stops[other].includes(value));
+    if (!control) return;
+    pause();
+    state.sheet = nearest(control, isSlider(control) ? stops[control][value] : value);
+    state.at = placeOf(state.sheet);
+  }
   show();
+}
+
+const isSlider = (name) => typeof stops[name]?.[0] === "number";
+
+// Controls have as many places as were recorded.
+function withStops(sheet) {
+  const parts = sheet.parts.map((part) => {
+    const there = stops[part.name];
+    if (!there) return part;
+    if (part.kind === "slider") return { ...part, low: 0, high: there.length - 1, step: 1, value: there.indexOf(part.value) };
+    return { ...part, options: part.options.filter(([value]) => there.includes(value)) };
+  });
+  return { ...sheet, parts };
 }
 
 function frames() {
@@ -51,25 +88,45 @@ function frames() {
   return choices[state.view]?.[name]?.[value] ?? views[state.view];
 }
 
+function sheetNow() {
+  if (settings.length) return withStops(sheetOf(frames()[state.sheet]));
+  return sheetOf(frames()[Math.min(state.at, frames().length - 1)]);
+}
+
+const places = () => (settings.length ? (stops[steps] ?? [0]) : runs[state.run].batches);
+
+function where(sheet) {
+  const there = places();
+  if (!settings.length) return there.length ? `batch ${there[state.at]} of ${there[there.length - 1]}` : "no batch";
+  const part = sheet.parts.find(({ name }) => name === steps);
+  if (!part) return String(there[state.at]); // a story's steps have names of their own
+  return `${part.label} ${part.shown ?? part.options.find(([value]) => value === part.value)?.[1] ?? ""}`;
+}
+
 function show() {
-  const { batches, label } = runs[state.run];
-  const last = batches.length - 1;
+  const last = places().length - 1;
   state.at = Math.max(0, Math.min(state.at, last));
+  const sheet = sheetNow();
   find("sn-batch").max = last;
   find("sn-batch").value = state.at;
   find("sn-batch").style.setProperty("--fill", `${last ? (100 * state.at) / last : 0}%`);
-  const named = typeof batches[0] === "string"; // steps with names of their own
-  find("sn-where").textContent = named ? batches[state.at] : batches.length ? `batch ${batches[state.at]} of ${batches[last]}` : "no batch";
+  find("sn-where").textContent = where(sheet);
   find("sn-batch").setAttribute("aria-valuetext", find("sn-where").textContent);
-  find("sn-delay-told").textContent = label;
+  find("sn-delay-told").textContent = runs[state.run].label;
   for (const tab of document.querySelectorAll("[role=tab]")) tab.setAttribute("aria-selected", String(tab.dataset.tab === state.view));
-  view.show(sheetOf(frames()[Math.min(state.at, frames().length - 1)]));
+  view.show(sheet);
+}
+
+// Goes to a place of the bar.
+function move(at) {
+  state.at = Math.max(0, Math.min(at, places().length - 1));
+  if (settings.length) state.sheet = nearest(steps, stops[steps][state.at]);
+  show();
 }
 
 function look(at) {
   pause();
-  state.at = at;
-  show();
+  move(at);
 }
 
 function pause() {
@@ -80,12 +137,11 @@ function pause() {
 
 function play() {
   if (state.timer) return pause();
-  const last = runs[state.run].batches.length - 1;
+  const last = places().length - 1;
   if (state.at >= last) state.at = -1;
   find("sn-play").textContent = "❚❚ pause";
   state.timer = setInterval(() => {
-    state.at += 1;
-    show();
+    move(state.at + 1);
     if (state.at >= last) pause();
   }, INTERVALS[find("sn-speed").value]);
 }
@@ -130,7 +186,7 @@ find("sn-tabs").hidden = Object.keys(runs[0].views).length < 2;
 find("sn-delay").max = runs.length - 1;
 find("sn-delay").value = state.run;
 find("sn-delay-box").hidden = runs.length < 2;
-find("sn-bar").hidden = runs[0].batches.length < 2;
+find("sn-bar").hidden = places().length < 2;
 show();
 document.body.dataset.ready = "true"; // for a page that has this one in a frame
 dispatchEvent(new Event("sn-ready"));

@@ -11,7 +11,7 @@ import base64
 import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class Pool:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.letters = 0
         self._numbers: dict[str, int] = {}
 
     def number(self, thing: Any) -> int:
@@ -37,6 +38,7 @@ class Pool:
         if text not in self._numbers:
             self._numbers[text] = len(self.texts)
             self.texts.append(text)
+            self.letters += len(text)
         return self._numbers[text]
 
     def frames(self, sheets: Iterable[Sheet]) -> list[dict[str, Any]]:
@@ -75,20 +77,24 @@ def _change(old: Sequence[int], new: Sequence[int]) -> tuple[int, Sequence[int],
 class Run:
     """One recording: what it is called, its batches and their times, and by view a sheet for each batch.
 
-    Batches have numbers; steps that are none have names. ``choices`` are, by view, what a reader may choose besides.
+    ``choices`` are, by view, what a reader may choose besides. A figure that follows no query has no batches: its
+    sheets have ``settings``, and ``stops`` are by control the values that occur, of the one to step through first.
     """
 
     label: str
-    batches: Sequence[int] | Sequence[str]
+    batches: Sequence[int]
     times: Sequence[float]
     views: Mapping[str, Sequence[Sheet]]
     choices: Mapping[str, Choices]
+    settings: Sequence[Mapping[str, Any]] = ()
+    stops: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
-def page(title: str, runs: Sequence[Run], start: int, picture: str, note: str) -> str:
+def page(title: str, runs: Sequence[Run], start: int, picture: str, note: str, *, left_out: str = "") -> str:
     """Return the page of some runs.
 
-    ``start`` is the run to begin with, ``picture`` what a reader without JavaScript sees.
+    ``start`` is the run to begin with, or the sheet of a figure that follows no query; ``picture`` is what a reader
+    without JavaScript sees, and ``left_out`` what the page has not.
     """
     pool = Pool()
     told = [
@@ -98,6 +104,8 @@ def page(title: str, runs: Sequence[Run], start: int, picture: str, note: str) -
             "times": list(run.times),
             "views": {name: pool.frames(sheets) for name, sheets in run.views.items()},
             "choices": {name: _offered(pool, choices) for name, choices in run.choices.items()},
+            "settings": list(run.settings),
+            "stops": dict(run.stops),
         }
         for run in runs
     ]
@@ -106,7 +114,8 @@ def page(title: str, runs: Sequence[Run], start: int, picture: str, note: str) -
     css = styles() + "".join(_read(name) for name in ("controls.css", "tabs.css", "page.css"))
     script = SCRIPT.read_text(encoding="utf-8") + _read("page.js")
     packed = base64.b64encode(gzip.compress(data.encode(), mtime=0)).decode()
-    return _PAGE.format(title=escape(title), css=css, script=script, picture=picture, note=escape(note), data=packed)
+    words = {"title": escape(title), "note": escape(note), "left_out": escape(left_out)}
+    return _PAGE.format(css=css, script=script, picture=picture, data=packed, **words)
 
 
 def _offered(pool: Pool, choices: Choices) -> dict[str, Any]:
@@ -147,6 +156,7 @@ _PAGE = """<!DOCTYPE html>
 <div class="sn-tabs" id="sn-tabs" role="tablist" aria-label="Views"></div>
 <div id="sn-sheet"></div>
 <noscript>{picture}</noscript>
+<p class="sn-left-out">{left_out}</p>
 <p class="sn-made">{note}</p>
 </div>
 <script type="application/gzip" id="sn-data">{data}</script>

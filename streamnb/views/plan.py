@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from streamnb.plan import Node
@@ -298,8 +299,5 @@ class WrittenPlan:
 
     def hear(self, name: str, value: Any) -> None:
         """Stand on a rung of the planner's rules."""
+        self.ladder = copy(self.ladder)  # that of another copy of this figure stays
         self.ladder.hear(name, value)
-
-    def choices(self) -> Choices:
-        """Return the sheets of every rung."""
-        return self.ladder.each(lambda: [self.sheet()])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -107,13 +107,13 @@ class Playground:
     def _layout(self) -> PlaneLayout:
         return plane_of(ran(self.setting), self.at)
 
-    def frames(self) -> Iterator[tuple[str, Sheet]]:
-        """Return what a page without a kernel steps through: the batches."""
-        stood = self._at
-        for at in range(self.last + 1):
-            self._at = at
-            yield f"batch {at} of {self.last}", self.sheet()
-        self._at = stood
+    def choices(self) -> Mapping[str, Sequence[Any]]:
+        """Return what a page keeps: every batch, under some delays and all output modes."""
+        return {
+            "batch": range(self.last + 1),
+            "delay": sorted({0, 5, 10, 15, 20, 30, self.setting.delay}),
+            "mode": MODES,
+        }
 
     # -- layout
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from streamnb.views.shapes import Sheet, Words
 from streamnb.views.sheet import Paper
 from streamnb.views.sheet_svg import sheet_html, sheet_svg
 from streamnb.views.still import Still, put
-from streamnb.views.view import Choices
 from streamnb.views.widget import stack
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Subject(Protocol):
@@ -23,22 +19,6 @@ class Subject(Protocol):
 
     def hear(self, name: str, value: Any) -> None:
         """Take what the reader did."""
-
-
-@runtime_checkable
-class Stepped(Protocol):
-    """A subject that can tell its story without a reader's gestures."""
-
-    def frames(self) -> Iterator[tuple[str, Sheet]]:
-        """Return sheets in order, each with a name."""
-
-
-@runtime_checkable
-class Chosen(Protocol):
-    """A subject whose controls can be answered beforehand."""
-
-    def choices(self) -> Choices:
-        """Return sheets by control and value."""
 
 
 class Poster:

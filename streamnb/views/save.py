@@ -19,7 +19,8 @@ from streamnb.views.page import Run, page
 from streamnb.views.plane import MOST_WHILE_PLAYING, plane_of
 from streamnb.views.plane_shapes import plane_sheet
 from streamnb.views.plane_svg import svg
-from streamnb.views.poster import Chosen, Stepped, Subject
+from streamnb.views.poster import Subject
+from streamnb.views.recorded import recorded
 from streamnb.views.sheet_svg import sheet_svg
 from streamnb.views.shown import subject_of
 
@@ -37,7 +38,7 @@ def save(shown: Any, path: str | os.PathLike[str], delays: Sequence[Duration]) -
     where = Path(path)
     subject = shown.subject if isinstance(shown, Exhibit) else subject_of(shown)
     if subject is not None:
-        text = _still(subject)
+        text = _poster(subject)
     else:
         query, names = (shown.query, shown.names) if isinstance(shown, Inspector) else (shown, _PLAIN)
         if not hasattr(query, "trace"):
@@ -47,14 +48,12 @@ def save(shown: Any, path: str | os.PathLike[str], delays: Sequence[Duration]) -
     return where
 
 
-def _still(subject: Subject) -> str:
-    """Return the page of a sheet that follows no query; one that has ``frames`` steps through them."""
-    frames = list(subject.frames()) if isinstance(subject, Stepped) else [("", subject.sheet())]
-    names, sheets = zip(*frames, strict=True)
-    times = [float(n) for n in range(len(names))]
-    last = sheets[-1]
-    choices = subject.choices() if isinstance(subject, Chosen) else {}
-    return page(last.title, [Run("", names, times, {"": sheets}, {"": choices})], 0, sheet_svg(last), _note(1, 1))
+def _poster(subject: Subject) -> str:
+    """Return the page of a figure that follows no query, under the settings that were recorded."""
+    kept = recorded(subject)
+    run = Run("", (), (), {"": kept.sheets}, {}, kept.settings, kept.stops)
+    stands = kept.sheets[kept.start]
+    return page(stands.title, [run], kept.start, sheet_svg(stands), _note(1, 1), left_out=kept.left_out)
 
 
 def _recorded(query: Playable, names: Sequence[str], delays: Sequence[Duration]) -> str:

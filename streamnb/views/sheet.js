@@ -327,11 +327,13 @@ function keyOf(entries) {
   });
 }
 
-// Shows sheets in an element; ``send(name, value)`` tells what the reader did, or only of the controls ``answered``.
+// Shows sheets in an element; ``send(name, value)`` tells what the reader did, or only of the controls ``answered``, and of marks if
+// they may be ``clicked``.
 export class SheetView {
-  constructor(el, send, answered) {
+  constructor(el, send, answered, clicked) {
     this.send = send;
     this.answered = answered;
+    this.marks = !answered ? send : clicked ? (name, value) => name === "pick" && send(name, value) : undefined;
     this.parts = [];
     this.root = make("section", "sn-sheet");
     this.title = make("h3", "sn-finding");
@@ -363,7 +365,7 @@ export class SheetView {
     const name = `${part.kind} ${part.name ?? ""}`;
     if (this.parts[i]?.name !== name) {
       const control = !(part.kind in PARTS);
-      const view = control ? new ControlPart(this.send, part) : new PARTS[part.kind](this.answered ? undefined : this.send);
+      const view = control ? new ControlPart(this.send, part) : new PARTS[part.kind](this.marks);
       const old = this.parts[i]?.view.root;
       if (old) old.replaceWith(view.root);
       else this.body.append(view.root);

@@ -39,13 +39,6 @@ class Sweep:
         if name in {"pick", "run"} and found is not None:
             self.chosen = found
 
-    def frames(self) -> Iterator[tuple[str, Sheet]]:
-        """Return what a page without a kernel steps through: each run's plane."""
-        for key in self.runs:
-            one = Sweep(self.runs, self.over)
-            one.chosen = key
-            yield self._told(key), one.sheet()
-
     def sheet(self) -> Sheet:
         """Lay out the drops of all runs, and the plane of the one that was opened."""
         query = self.runs[self.chosen]

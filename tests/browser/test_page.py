@@ -76,6 +76,34 @@ def test_the_ladder_of_rules_is_climbed_in_a_saved_page(page: Page, tmp_path: Pa
     query.stop()
 
 
+def test_a_figure_that_follows_no_query_answers_as_far_as_it_was_recorded(page: Page, tmp_path: Path):
+    cards = ["ann"] * 6 + ["bob"] * 3 + ["eve"]
+    page.goto(sn.save_html(sn.workers(cards, n=8), tmp_path / "workers.html").as_uri())
+    title, where = page.locator(".sn-finding"), page.locator("#sn-where")
+    title.filter(has_text="8 workers are done after 0.01 s").wait_for()
+    page.locator("#sn-step").click()
+    title.filter(has_text="16 workers are done").wait_for()
+    page.locator(".sn-control:visible", has_text="how slow").locator("input").press("End")
+    page.locator(".sn-picture", has_text="×4 slower").wait_for()
+    title.filter(has_text="16 workers are done").wait_for()
+    page.locator(".sn-control:visible select").select_option("yes")
+    page.locator("#sn-batch").fill("1")
+    where.filter(has_text=re.compile("^workers 4$")).wait_for()
+    assert page.locator(".sn-control:visible select").input_value() == "yes"
+    page.get_by_text("192 settings of this figure are recorded").wait_for()
+
+
+def test_a_click_on_a_mark_is_answered_in_a_saved_page(page: Page, tmp_path: Path):
+    rows = sn.data.landings("JFK", "2013-02-08").collect().head(9)
+    page.goto(sn.save_html(sn.clocks(rows, "dep", "arr"), tmp_path / "clocks.html").as_uri())
+    page.locator("[data-pick='3']").click()
+    told = page.locator(".sn-words", has_text="it counts by dep in the window of")
+    words = told.inner_text()
+    page.locator("#sn-step").click()
+    page.locator("#sn-where", has_text="windows by arr").wait_for()
+    assert told.inner_text() == words
+
+
 STEPPED = """() => {
   document.getElementById("sn-step").click();
   return document.getAnimations().length;

@@ -41,6 +41,8 @@ def test_a_rendered_lesson_steps_without_a_kernel(page: Page, rendered: Path):
     clocks.locator("#sn-where", has_text="windows by dep").wait_for()
     clocks.locator("#sn-step").click()
     clocks.get_by_text("145 rows lie in 17 windows").first.wait_for()
+    clocks.locator(".sn-control select").select_option("event")
+    clocks.get_by_text("145 rows lie in 13 windows").first.wait_for()
     page.locator("iframe").nth(1).scroll_into_view_if_needed()
     figure = page.frame_locator("iframe").nth(1)
     where = figure.locator("#sn-where")

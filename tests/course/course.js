@@ -29,7 +29,7 @@ function fit(frame) {
   if (!slider) return; // not loaded yet
   body.style.padding = "4px 2px";
   for (const own of body.querySelectorAll("#sn-theme, .sn-made")) own.hidden = true; // the page around it has its own
-  const start = () => begin(slider, frame.dataset.at);
+  const start = () => frame.dataset.at && begin(slider, frame.dataset.at);
   if (body.dataset.ready) start();
   else frame.contentWindow.addEventListener("sn-ready", start, { once: true }); // its data are still being unpacked
   const resize = () => (frame.style.height = `${body.scrollHeight + 8}px`);

@@ -64,7 +64,7 @@ def _output(output: Any, figures: dict[int, str]) -> str:
         return f"<pre>{escape(output.text)}</pre>"
     mime = next(mime for mime in _SHOWN if mime in output.data)
     told = str(output.data[mime])
-    if place := re.search(r'data-figure="(\d+)" data-at="(\d+)"', told):
+    if place := re.search(r'data-figure="(\d+)" data-at="(\d*)"', told):
         number = int(place[1])
         begin = f'title="Figure {number + 1}" data-at="{place[2]}"'
         before = told[: told.index("<div data-figure")]

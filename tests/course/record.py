@@ -16,6 +16,7 @@ from streamnb.views import display
 from streamnb.views.cursor import cursor_of
 from streamnb.views.inspectors import Exhibit, Inspector
 from streamnb.views.live_sink import LiveSink
+from streamnb.views.recorded import Stepped
 from streamnb.views.save import save
 from streamnb.views.shapes import Sheet
 from streamnb.views.still import put
@@ -66,10 +67,16 @@ def _place(shown: Inspector | Exhibit) -> None:
 
 
 def _left(shown: Inspector | Exhibit) -> str:
-    """Leave a place that knows which batch the figure showed."""
-    at = len(shown.query.trace) - 1 if isinstance(shown, Inspector) else 0
+    """Leave a place that knows where the figure stood."""
     _places.append(shown)
-    return f'<div data-figure="{len(_places) - 1}" data-at="{max(at, 0)}"></div>'
+    return f'<div data-figure="{len(_places) - 1}" data-at="{_stood(shown)}"></div>'
+
+
+def _stood(shown: Inspector | Exhibit) -> str:
+    """Return the place at which the page begins; empty: as the figure stands."""
+    if isinstance(shown, Inspector):
+        return str(max(len(shown.query.trace) - 1, 0))
+    return "0" if isinstance(shown.subject, Stepped) else ""
 
 
 def _bench(bench: Workbench, **_: Any) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pytest
 
 import streamnb as sn
 from streamnb.views.alarms import MOST, Alarms, Lane, cost, rung
+from streamnb.views.recorded import recorded
 from streamnb.views.shapes import Figure
 
 HOUR, MINUTE = 3_600_000.0, 60_000.0
@@ -66,12 +67,11 @@ def test_the_line_is_pulled_to_a_threshold_within_the_limits(view):
 
 
 def test_a_page_without_a_kernel_steps_through_thresholds(view):
-    names, sheets = zip(*view.frames(), strict=True)
-    assert names[0] == "ring at 1"
-    assert "ring at 3" in names
-    assert len({sheet.title for sheet in sheets}) > 3
-    assert view.threshold == 3
-    assert json.dumps(sheets[0].to_json())
+    kept = recorded(view)
+    assert kept.stops == {"threshold": list(range(1, MOST + 1))}
+    assert len({sheet.title for sheet in kept.sheets}) > 3
+    assert (view.threshold, kept.settings[kept.start]) == (3, {"threshold": 3})
+    assert json.dumps(kept.sheets[0].to_json())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import streamnb as sn
+from streamnb.views.recorded import recorded
 
 ROWS = pd.DataFrame({
     "flight": ["A 1", "B 2", "C 3", "D 4"],
@@ -65,9 +66,13 @@ def test_rows_without_a_time_have_no_place(clocks):
     assert sum(shape["kind"] == "dot" for shape in figure(clocks).shapes) == 3
 
 
-def test_a_page_steps_from_one_clock_to_the_other(clocks):
-    assert [name for name, _ in clocks.frames()] == ["windows by dep", "windows by arr"]
-    assert clocks.by == "event"
+def test_a_page_keeps_every_row_that_may_be_clicked_under_either_clock(clocks):
+    kept = recorded(clocks)
+    assert kept.stops == {"by": ["event", "processing"], "pick": ["", "0", "1", "2"]}
+    assert (len(kept.sheets), kept.left_out) == (8, "")
+    clocks.hear("by", "processing")
+    clocks.hear("pick", "1")
+    assert kept.sheets[kept.settings.index({"by": "processing", "pick": "1"})] == clocks.sheet()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import streamnb as sn
+from streamnb.views.recorded import recorded
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +48,9 @@ def test_what_is_no_run_changes_nothing(sweep):
 
 
 def test_a_page_steps_through_the_runs(sweep):
-    names, sheets = zip(*sweep.frames(), strict=True)
-    assert names == tuple(f"{n} minutes between batches" for n in (30, 60, 240))
-    assert [crosses(sheet) for sheet in sheets] == [sweep.dropped[n] for n in (30, 60, 240)]
+    kept = recorded(sweep)
+    assert kept.stops == {"run": ["30", "60", "240"]}
+    assert [crosses(sheet) for sheet in kept.sheets] == [sweep.dropped[n] for n in (30, 60, 240)]
 
 
 @pytest.mark.parametrize("given", [{}, {0: None}, {-5: None}])
