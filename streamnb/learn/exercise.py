@@ -42,7 +42,8 @@ class Exercise:
 
     A function is called with the arguments of every world, and must give there what ``oracle`` gives, which knows
     pandas and nothing of this engine. A frame is run as a query in ``mode`` and its result compared, rows in any
-    order. The answer is ``right`` then, unless ``but`` finds fault with how it gets there.
+    order. The answer is ``right`` then, unless ``must`` finds that it gets there in another way than is asked, or
+    ``but`` finds fault with the way.
 
     Where the answer is no function of a world, ``trial`` says how it is tried there, and ``tell`` what went wrong.
     """
@@ -57,6 +58,7 @@ class Exercise:
     trial: Callable[..., Any] | None = None  # called with the answer and a world's arguments
     tell: Callable[[Any], str | None] | None = None  # what is wrong with what the answer gave, None if nothing
     then: Callable[[Any], Any] | None = None  # what is made of what the answer returns, such as a whole query
+    must: Callable[[Any], str | None] | None = None  # what the answer's way lacks of what is asked
     but: Callable[[Any], str | None] | None = None
     shown: str | None = field(default=None, repr=False)  # the solution as text, where it is no function
 
@@ -137,22 +139,29 @@ def _judged(exercise: Exercise, answer: Any, worlds: Sequence[World], given: Seq
         return Verdict("not yet", strange)
     faults = list(map(difference, values, wanted))
     if not any(faults):
-        fault = _but(exercise, answer, given)
-        return Verdict("right, but", fault) if fault else RIGHT
+        return _how(exercise, answer, given)
     said = [exercise.tell(each) for each in values] if exercise.tell else faults
     at, fault = next((n, fault) for n, fault in enumerate(said) if fault)
     told = _known(exercise, values) or _deaf(exercise, answer, values) or _first(fault, worlds[at], given[at].late)
     return Verdict("not yet", told)
 
 
-def _but(exercise: Exercise, answer: Any, given: Sequence[_Found]) -> str | None:
-    """Return what is wrong with a right answer."""
+def _how(exercise: Exercise, answer: Any, given: Sequence[_Found]) -> Verdict:
+    """Return the verdict on an answer that gives the right thing, by the way it gets there."""
     if not all(found.streamed for found in given) and _streams(exercise):
-        return "that is a table, made when all was there; a stream has no last row, so give a frame"
-    if exercise.but is None:
+        told = "that is a table, made when all was there; a stream has no last row, so give a frame"
+        return Verdict("right, but", told)
+    if fault := _fault(exercise.must, answer):
+        return Verdict("not yet", fault)
+    fault = _fault(exercise.but, answer)
+    return Verdict("right, but", fault) if fault else RIGHT
+
+
+def _fault(find: Callable[[Any], str | None] | None, answer: Any) -> str | None:
+    if find is None:
         return None
     try:
-        return exercise.but(answer)
+        return find(answer)
     except Exception as error:  # noqa: BLE001  as in judge
         return _raised(error, answer)
 

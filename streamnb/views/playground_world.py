@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain, repeat
 
 import pandas as pd
 
@@ -77,7 +78,8 @@ def parsed(preset: str) -> Setting:
     found = re.fullmatch(rf"(\d+)m (\d+)m (\d+)m ({'|'.join(MODES)})((?: \d+-\d+)+)", preset.strip())
     if found is None:
         raise PlanError(
-            f"playground: {preset!r} is no preset; copy the line under a playground, or one of {list(PRESETS)}.",
+            f"playground: {_strange(preset)}, so {preset!r} is no preset; copy the line under a playground, or one of "
+            f"{list(PRESETS)}.",
             code="OPTION_INVALID",
         )
     lengths = dict(zip(LIMITS, map(int, found.groups()[:3]), strict=True))
@@ -85,11 +87,26 @@ def parsed(preset: str) -> Setting:
     wrong = [name for name, (low, high) in LIMITS.items() if not low <= lengths[name] <= high]
     if wrong or len(rows) > MOST_ROWS or max(max(row) for row in rows) > LAST_MINUTE:
         raise PlanError(
-            f"playground: {wrong[0] if wrong else 'the rows'} of {preset!r} go too far; lengths have at most "
-            f"60 minutes, rows at most {MOST_ROWS}, and their minutes at most {LAST_MINUTE}.",
+            f"playground: {f'a {wrong[0]} of {lengths[wrong[0]]} minutes' if wrong else 'the rows'} in {preset!r}; "
+            f"give {_ranges()}, at most {MOST_ROWS} rows, and minutes of them up to {LAST_MINUTE}.",
             code="OPTION_INVALID",
         )
     return Setting(**lengths, mode=found[4], rows=rows)
+
+
+def _strange(preset: str) -> str:
+    """Say which part of a line cannot be read."""
+    lengths = [(r"\d+m", f"{name}, such as 10m") for name in LIMITS]
+    shapes = [*lengths, ("|".join(MODES), f"mode of {', '.join(MODES)}")]
+    rows = repeat((r"\d+-\d+", "row, such as 3-29"))
+    for part, (shape, what) in zip(preset.split(), chain(shapes, rows), strict=False):
+        if not re.fullmatch(shape, part):
+            return f"{part!r} is no {what}"
+    return "it ends before its rows"
+
+
+def _ranges() -> str:
+    return ", ".join(f"a {name} of {low} to {high} minutes" for name, (low, high) in LIMITS.items())
 
 
 def in_order(setting: Setting) -> list[int]:

@@ -185,6 +185,26 @@ def test_a_check_tells_nothing_of_the_queries_it_makes(monkeypatch):
 SESSION = sn.session_window("at", "30 minutes")
 
 
+def salted_by(parts):
+    def mean_delay(rows):
+        salted = rows.with_columns(salt=sn.col("flight") % parts)
+        part = salted.group_by("origin", "salt").agg(total=sn.sum("dep_delay"), n=sn.count())
+        full = part.group_by("origin").agg(total=sn.sum("total"), n=sn.sum("n"))
+        return full.with_columns(mean_delay=sn.col("total") / sn.col("n")).select("origin", "mean_delay")
+
+    return mean_delay
+
+
+def steps_itself(q, better, at_batch):
+    while q.last_progress.batch_id < at_batch - 1:
+        q.step()
+    q.switch_to(q.fork(query=better))
+
+
+def no_fork(q, better, at_batch):
+    q.switch_to(better.query(name="beside"), at_batch=at_batch)
+
+
 def seoul_in_pandas(rows):
     hours = pd.Timedelta("14h")
     days = (rows.collect()["dep"] + hours).dt.normalize() - hours
@@ -231,6 +251,9 @@ def test_what_is_right_but_not_in_a_stream_is_told(name, answer, but):
         ("00.B", 20, "give a time, such as pd.Timestamp('2013-02-09 06:00'), not 20"),
         ("00.B", "some day", "not 'some day'"),
         ("15.A", lambda q, better, at_batch: q.switch_to(better, at_batch=at_batch), "StreamFrame is no query"),
+        ("15.A", steps_itself, "q has done batches inside change"),
+        ("15.A", no_fork, "your second query goes its own way"),
+        ("14.A", salted_by(24), "the means are right; but eight workers are idle 42% of the time"),
         ("03.B", lambda rows: rows.select("dep"), "give the reports themselves"),
         ("04.A", "append", "give a dict"),
         ("08.A", lambda past, live: (past, live), "give a table or a frame, not a tuple"),

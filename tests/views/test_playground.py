@@ -32,10 +32,20 @@ def test_a_setting_is_one_line_and_back(setting):
 
 
 @pytest.mark.parametrize(
-    "line", ["", "10m", "10m 5m 5m append", "99m 5m 5m append 1-2", "10m 5m 0m update 1-2", "10m 5m 5m append 1-999"]
+    ("line", "wrong"),
+    [
+        ("", "it ends before its rows"),
+        ("10m 5m 5m append", "it ends before its rows"),
+        ("10m 5m 5m apend 1-2", "'apend' is no mode"),
+        ("10 5m 5m append 1-2", "'10' is no window"),
+        ("10m 5m 5m append 1-2 3", "'3' is no row"),
+        ("99m 5m 5m append 1-2", "a window of 99 minutes"),
+        ("10m 5m 0m update 1-2", "a trigger of 0 minutes in '10m 5m 0m update 1-2'; give a window of 1 to 60"),
+        ("10m 5m 5m append 1-999", "the rows in"),
+    ],
 )
-def test_a_line_that_is_none_is_refused(line):
-    with pytest.raises(sn.PlanError, match=r"^playground: "):
+def test_a_line_that_is_none_is_refused_for_what_is_wrong_with_it(line, wrong):
+    with pytest.raises(sn.PlanError, match=f"^playground: {wrong}"):
         parsed(line)
 
 

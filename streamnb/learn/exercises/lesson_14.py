@@ -59,7 +59,8 @@ def _waiting(answer: Callable[[StreamFrame], StreamFrame]) -> str | None:
     if not all(isinstance(frame, StreamFrame) for frame in frames):
         return "give the frame itself: of a query nobody can say how workers would share it"
     idle = max(workers(frame).idle for frame in frames)
-    return f"eight workers are idle {idle:.0%} of the time; under a third is asked" if idle > LEAST_IDLE else None
+    told = f"the means are right; but eight workers are idle {idle:.0%} of the time, and under a third is asked"
+    return told if idle > LEAST_IDLE else None
 
 
 EXERCISES = (
@@ -69,7 +70,7 @@ EXERCISES = (
         worlds=_worlds,
         solution=_two_stages,
         then=collected,
-        but=_waiting,
+        must=_waiting,
         wrong=(
             Wrong("a mean of means: a part with few flights weighs as much as one with many", _mean_of_means),
             Wrong("that is the first stage: each airport still has a row for each salt", _first_stage),
@@ -78,7 +79,7 @@ EXERCISES = (
         hints=(
             "What can be added up? Sums can, and counts; means cannot.",
             "First stage: total and n by origin and salt. Second: the sums of both by origin.",
-            "The salt is any column that splits an airport's flights: col('flight') % 16. Try other numbers.",
+            "The salt is any column that splits an airport's flights: col('flight') % 16. Some numbers have luckier hashes.",
         ),
         shown="""def mean_delay(rows):
     salted = rows.with_columns(salt=col("flight") % 16)

@@ -10,7 +10,7 @@ import pandas as pd
 from streamnb import registry
 from streamnb.frame import StreamFrame
 from streamnb.learn import simulate
-from streamnb.learn.exercise import Exercise, World, Wrong
+from streamnb.learn.exercise import Exercise, Told, World, Wrong
 from streamnb.query import Query
 
 Change = Callable[[Query, StreamFrame, int], Any]
@@ -39,13 +39,31 @@ def _tried(change: Change, seed: int, every: str, at_batch: int) -> pd.DataFrame
         for _ in range(_RUN_BEFORE):
             query.step()
         before, plan = registry.queries(), query.plan
-        change(query, better, at_batch)
-        touched = query.plan is not plan or registry.queries() != before
-        result = query.run().result
-    for other in registry.queries():
-        if other not in before:
-            other.stop()
-    return result if touched else None
+        try:
+            change(query, better, at_batch)
+            shadows = [other for other in registry.queries() if other not in before]
+            _only_prepared(query)
+            _side_by_side(query, shadows, at_batch)
+            return query.run().result if shadows or query.plan is not plan else None
+        finally:
+            for other in registry.queries():
+                if other not in before:
+                    other.stop()
+
+
+def _only_prepared(query: Query) -> None:
+    if len(query.progress) > _RUN_BEFORE:
+        raise Told("q has done batches inside change; it only prepares, and at_batch of switch_to waits for its batch")
+
+
+def _side_by_side(query: Query, shadows: Sequence[Query], at_batch: int) -> None:
+    """Step a query up to the last batch before ``at_batch``, and see that its shadows do its batches, and no others."""
+    for batch_id in range(_RUN_BEFORE, at_batch):
+        query.step()
+        for shadow in (one for one in shadows if one.status != "stopped"):
+            done = shadow.run().last_progress
+            if done is not None and done.batch_id > batch_id:
+                raise Told("your second query goes its own way: it is no fork, as q.fork(query=better) is")
 
 
 def _marked(rule: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
