@@ -29,7 +29,9 @@ def flights() -> sn.StreamFrame:
 
 
 def swept() -> Sheet:
-    runs = {every: flights().with_watermark("dep", "1 hour").query(name=f"every {every}").run() for every in (1, 60)}
+    runs = {
+        every: flights().with_watermark("dep", "1 hour").query(name=f"every {every}").run() for every in (1.0, 60.0)
+    }
     try:
         return sn.sweep(runs, "minutes between batches").subject.sheet()
     finally:

@@ -79,7 +79,7 @@ EXERCISES = (
         hints=(
             "What can be added up? Sums can, and counts; means cannot.",
             "First stage: total and n by origin and salt. Second: the sums of both by origin.",
-            "The salt is any column that splits an airport's flights: col('flight') % 16. Some numbers have luckier hashes.",
+            "The salt is any column that splits an airport's flights: col('flight') % 16. Some numbers hash luckier.",
         ),
         shown="""def mean_delay(rows):
     salted = rows.with_columns(salt=col("flight") % 16)
