@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser import chromium
 from tests.browser.lab import Lab, Notebook, launch
 from tests.lacking import give_up
+
+expect.set_options(timeout=30_000)  # a busy machine paints late; nothing here is about how soon
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -62,7 +62,7 @@ def test_a_slider_moves_what_a_query_goes_by_while_it_plays(open_notebook: Open,
     cells = [
         SLID,
         TWIN,
-        'q.play(every="250 ms")',
+        'q.play(every="1 second")',
         f"q.pause(); q.run(); {SEEN}",
         "q.rewind(to=2); q.run()",
         SEEN,
