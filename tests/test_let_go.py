@@ -152,6 +152,19 @@ def test_a_fork_and_another_logic_behind_what_was_let_go() -> None:
 
 
 @pytest.mark.usefixtures("few")
+def test_another_logic_is_rebuilt_from_all_that_was_read() -> None:
+    query, source = played(windowed, "update")
+    before, marked = query.state, sn.stream(source).with_watermark("at", "5 seconds")
+    more = marked.group_by(sn.window("at", "10 seconds"), "k").agg(n=sn.count(), v=sn.sum("v"), most=sn.max("v"))
+    assert query.evolve(more, rebuild=True).rows_read == 3 * BATCHES
+    assert query.state.drop(columns="most").to_dict("split") == before.to_dict("split")
+    assert query.recording().traces == ()
+    source.add(rows(BATCHES))
+    last = query.trace[-1].batch_id
+    assert query.run().recording().traces[0].batch_id == last + 1
+
+
+@pytest.mark.usefixtures("few")
 def test_an_interrupt_while_batches_are_let_go_of(alarm: Alarm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "MOST_BATCHES", 4)
     expected, usual = told(counted(filled(8)).query().run()), seconds_of(counted(filled(8)).query().run) / 2
@@ -224,6 +237,18 @@ def test_three_modes_let_go_of_their_rounds_together() -> None:
     together.rewind(together.trace[4].batch_id)
     assert len(together.rounds) == 5
     together.stop()
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_sink_that_is_a_picture_lets_go_too(name: str) -> None:
+    frame, mode = FRAMES[name]
+    picture = sn.table(limit=500)
+    query, _ = played(frame, mode, sink=picture)
+    assert len(picture._batches) <= MOST + 2
+    for trace in query.trace:
+        rows: Any = picture.rows(trace.batch_id)
+        assert rows.drop("\0final").to_dict(as_series=False) == query.result_at(trace.batch_id).to_dict("list")
 
 
 # -- long

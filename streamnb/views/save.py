@@ -66,7 +66,9 @@ def _recorded(query: Playable, names: Sequence[str], delays: Sequence[Duration])
             other.post("stop")
     start = next(n for n, (_, q) in enumerate(ordered) if q is query)
     picture = svg(query, len(query.trace) - 1) if PLANE in names else ""
-    return page(query.name, runs, start, picture, _note(min(len(query.trace), MOST_BATCHES), len(query.trace)))
+    return page(
+        query.name, runs, start, picture, _note(min(len(query.trace), MOST_BATCHES), query.let_go + len(query.trace))
+    )
 
 
 def _note(kept: int, batches: int) -> str:

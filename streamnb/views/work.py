@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -95,4 +95,6 @@ class Work(View):
         size = None if window is None else window.size / MILLISECOND
         found = reads(times[: at + 1], [p.num_input_rows for p in progress[: at + 1]], size)
         length = None if window is None else dt.timedelta(microseconds=window.size)
-        return work_sheet(found, times[-1], length)
+        sheet = work_sheet(found, times[-1], length)
+        older = f" Both are counted from batch {progress[0].batch_id} on." if self.query.let_go else ""
+        return replace(sheet, lead=sheet.lead + older)
