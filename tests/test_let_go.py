@@ -18,6 +18,7 @@ from streamnb.errors import QueryError
 from streamnb.views.controls import numbers
 from streamnb.views.cursor import cursor_of
 from streamnb.views.late import Late
+from streamnb.views.modes import Modes
 from streamnb.views.plan_nodes import counters
 from streamnb.views.plane_rows import Story, story_of
 from streamnb.views.together import Together
@@ -234,6 +235,8 @@ def test_three_modes_let_go_of_their_rounds_together() -> None:
     assert MOST - 4 <= len(together.rounds) == len(together.trace) <= MOST
     assert all(r.is_told for r in together.rounds)
     assert together.let_go + len(together.rounds) >= BATCHES
+    sheet = Modes(together).sheet(len(together.rounds) - 1)
+    assert "Rows written so far: append" in sheet.spoken
     together.rewind(together.trace[4].batch_id)
     assert len(together.rounds) == 5
     together.stop()

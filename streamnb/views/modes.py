@@ -16,7 +16,7 @@ from streamnb.views.shapes import Figure, Part, Shape, Sheet, Words, line, nothi
 from streamnb.views.together import MODES, Round, Together
 from streamnb.views.view import View
 
-MOST_COLUMNS, MOST_ROUNDS = 7, 16
+MOST_COLUMNS, MOST_ROUNDS, MOST_READ = 7, 16, 240
 FIRST, CHANGED, SAME, FINAL = "first", "changed", "same", "final"
 _SAYS = {
     "append": "each result once, when it is final",
@@ -60,7 +60,7 @@ def _column(mode: str, rounds: Sequence[Round], outline: Outline) -> Column:
     late = 0
     for r in rounds:
         trace = r.trace(mode) if mode in r.did else None
-        rows = _rows(trace.emitted, outline) if trace is not None else []
+        rows = _rows(r.emitted(mode), outline) if trace is not None else []
         cells.append(tuple(Cell(group, words, _kind(mode, held.get(group), words)) for group, words in rows))
         held |= dict(rows)
         late += sum(step.num_late for step in trace.steps) if trace is not None else 0
@@ -83,7 +83,8 @@ def _rows(emitted: pl.DataFrame, outline: Outline) -> list[tuple[Group, str]]:
 
 
 def modes_sheet(rounds: Sequence[Round], outline: Outline, refused: Mapping[str, str]) -> Sheet:
-    """Lay out the rounds so far."""
+    """Lay out the rounds so far; of very many the newest are read."""
+    number, rounds = len(rounds), rounds[-MOST_READ:]
     told = columns_of(rounds, outline)
     groups = sorted({cell.group for column in told for cells in column.cells for cell in cells}, key=_order)
     shown = groups[-MOST_COLUMNS:]
@@ -94,13 +95,14 @@ def modes_sheet(rounds: Sequence[Round], outline: Outline, refused: Mapping[str,
     parts.append(table("What the sink holds now", ("group", *(column.mode for column in told)), held))
     counts = ", ".join(f"{column.mode} {column.written:,}" for column in told)
     cut = [f"the last {len(shown)} of {len(groups):,} groups"] if len(shown) < len(groups) else []
-    cut += [f"the last {MOST_ROUNDS} of {len(rounds):,} batches"] if first else []
+    cut += [f"the last {MOST_ROUNDS} of {number:,} batches"] if first else []
     lead = "Each column is a group, each line is a batch, a cell is a row written to the sink."
     lead += f" Shown: {' and '.join(cut)}." if cut else ""
     key = tuple((_mark(kind, 2, 2, 20, 12), words) for kind, words in _KEY if kind == FINAL or len(told) > 1)
-    number = {1: "one output mode", 2: "two output modes"}.get(len(told), "three output modes")
-    title = f"The same query, the same batches, {number}"
-    return Sheet(title, tuple(parts), f"{title}. Rows written so far: {counts}.", lead, key)
+    modes = {1: "one output mode", 2: "two output modes"}.get(len(told), "three output modes")
+    title = f"The same query, the same batches, {modes}"
+    since = "so far" if number == len(rounds) else f"in the last {len(rounds)} batches"
+    return Sheet(title, tuple(parts), f"{title}. Rows written {since}: {counts}.", lead, key)
 
 
 _KEY = (

@@ -44,6 +44,10 @@ class Round:
         told = self.queries[mode].progress
         return told[max(0, self.did[mode] - told[0].batch_id)]
 
+    def emitted(self, mode: str) -> pl.DataFrame:
+        """Return the rows that a mode gave out."""
+        return self.queries[mode]._memory.rows(self.did[mode])  # noqa: SLF001  a trace lets go of them sooner
+
     @property
     def is_told(self) -> bool:
         """Whether its batches are still told of."""
