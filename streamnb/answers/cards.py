@@ -89,7 +89,7 @@ def table_html(table: pd.DataFrame, *, head: bool = True) -> str:
 
 def _sided(line: str, sides: Sequence[str]) -> str:
     first, *cells = line.split("<td>")
-    told = (f"<td style='text-align:{side}'>{cell}" for side, cell in zip(sides, cells, strict=True))
+    told = (f"<td style='text-align:{side}'>{cell}" for side, cell in zip(sides, cells, strict=False))
     return first + "".join(told)
 
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from streamnb.views.chart import Frame, across, big, round_ticks
-from streamnb.views.shapes import Choice, Figure, Part, Shape, Sheet, Slider, line, rect, table, text
-from streamnb.views.theme import upon
+from streamnb.views.shapes import Choice, Figure, Part, Shape, Sheet, Slider, line, rect, table, text, upon
 
 _LEFT, _WIDE, _TOP, _LANE = 92.0, 450.0, 30.0, 30.0
 _SIDE = 590.0

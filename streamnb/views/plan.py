@@ -14,8 +14,22 @@ from streamnb.views.chart import big
 from streamnb.views.labels import Page, along
 from streamnb.views.ladder import Rung, rungs
 from streamnb.views.plan_nodes import Box, Counter, Difference, boxes, compared, counters, differences
-from streamnb.views.shapes import Choice, Column, Figure, Grid, Part, Row, Shape, Sheet, dot, line, rect, table, text
-from streamnb.views.theme import upon
+from streamnb.views.shapes import (
+    Choice,
+    Column,
+    Figure,
+    Grid,
+    Part,
+    Row,
+    Shape,
+    Sheet,
+    dot,
+    line,
+    rect,
+    table,
+    text,
+    upon,
+)
 from streamnb.views.view import Choices, View
 
 _HIGH, _GAP, _TOP = 58, 30, 34
@@ -173,7 +187,7 @@ def _cut(words: str, room: int) -> str:
 
 def _now(did: Counter) -> str:
     late = f", {did.late:,} late" if did.late else ""
-    state = f", {big(did.state)} keys" if did.state is not None else ""
+    state = "" if did.state is None else f", {big(did.state)} key{'' if did.state == 1 else 's'}"
     one = "" if did.rows_out == 1 else "s"
     return f"{big(did.rows_in)} → {big(did.rows_out)} row{one}{late}{state}, {did.ms:.1f} ms"
 

@@ -152,12 +152,13 @@ def _plane(scene: Scene, most: int) -> PlaneLayout:
     x, y = _axes(scene)
     stair = _stair(scene.shown)
     rows, sample = _rows(scene, most)
-    taken = [(mark.x, mark.y) for mark in rows] if len(rows) <= _SPARSE else []
+    bars = _bars(scene, x)
+    taken = _taken(rows, bars, y) if len(rows) <= _SPARSE else []
     diagonal, no_delay = _diagonal(x, y, taken)
     return PlaneLayout(
         title=title(scene), caption=caption(scene, sample), key=key(scene), spoken=spoken(scene, x, y), x=x, y=y,
         rows=rows, strips=_strips(scene, x), stair=stair, closed=_closed(stair, x) if scene.closes else (),
-        watermark=_watermark(scene, x, y, taken), now=_now(scene, x, y), bars=_bars(scene, x),
+        watermark=_watermark(scene, x, y, taken), now=_now(scene, x, y), bars=bars,
         provisional=_provisional(scene, x), diagonal=diagonal, no_delay=no_delay,
     )  # fmt: skip
 
@@ -321,13 +322,20 @@ _ALONG = (0.55, 0.75, 0.35)
 """Where words stand along the diagonal, the first that hides the least."""
 
 
+def _taken(rows: Sequence[Mark], bars: Sequence[Bar], y: Axis) -> list[Point]:
+    """Return where marks lie, and the numbers over bars."""
+    up = 12 * y.span / FRAME[3]
+    numbers = [((bar.left + bar.right) / 2, bar.y + up) for bar in bars if bar.text]
+    return [*((mark.x, mark.y) for mark in rows), *numbers]
+
+
 def _hidden(at: float, angle: float, x: Axis, y: Axis, taken: Sequence[Point]) -> int:
     """Return how many marks and numbers words along the diagonal around a place would lie over."""
     found = 0
     for px, py in taken:
         right, up = (px - at) / x.span * FRAME[2], (py - at) / y.span * FRAME[3]
         along, above = (right * math.cos(angle) + up * math.sin(angle)), up * math.cos(angle) - right * math.sin(angle)
-        found += abs(along) < 100 and -22 < above < 4
+        found += abs(along) < 100 and -24 < above < 8
     return found
 
 

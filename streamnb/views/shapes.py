@@ -17,6 +17,7 @@ sideways sends), a ``group`` (all of a group are lit when one is pointed at) and
 next state goes there instead of jumping, after ``wait`` milliseconds; what is new fades in, or falls from ``drop``.
 """
 Point = tuple[float, float]
+_PALE = ("late", "second", "watermark")
 WIDTH = 760
 """Pixels across, so that a figure fits a cell beside a sidebar."""
 
@@ -67,6 +68,11 @@ def cross(x: float, y: float, r: float, role: str = "dropped", **more: Any) -> S
 def text(x: float, y: float, words: str, role: str = "muted", size: float = 12, **more: Any) -> Shape:
     """Write words; ``anchor`` is ``middle`` or ``end``, ``bold``, ``italic``, and ``turn`` counts degrees."""
     return _shape("text", x=float(x), y=float(y), text=words, role=role, size=size, **more)
+
+
+def upon(role: str) -> str:
+    """Return the role of words that are written on a mark of ``role``, so that they can be read in both themes."""
+    return "deep" if role in _PALE else "ground"
 
 
 @dataclass(frozen=True)

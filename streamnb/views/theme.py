@@ -53,16 +53,10 @@ PALETTE: dict[str, dict[str, str]] = {
 """Colour of every role by theme. Marks differ to colour-blind eyes too; words take the ``_text`` role."""
 
 FONT = "Inter, 'Noto Sans KR', system-ui, sans-serif"
-_PALE = ("late", "second", "watermark")
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
 _settings = {"motion": True}
-
-
-def upon(role: str) -> str:
-    """Return the role of words that are written on a mark of ``role``, so that they can be read in both themes."""
-    return "deep" if role in _PALE else "ground"
 
 
 def paint(model: AnyModel, **roles: str) -> AnyModel:

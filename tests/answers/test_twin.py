@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import polars as pl
 import pytest
 
 import streamnb as sn
+from streamnb.answers.cards import table_html
 from tests.answers.seen import CASES
 from tests.laws import bag
 
@@ -72,3 +74,12 @@ def test_a_query_that_went_on_from_a_checkpoint_says_what_is_not_compared(tmp_pa
         query.stop()
     assert "checkpoint" in twin.note
     assert "before this run" in told.note
+
+
+def test_a_table_of_a_card_begins_words_at_the_left_and_ends_numbers_at_the_right():
+    page = table_html(pd.DataFrame({"who": ["<td>", None], "n": [1, 2]}))
+    assert page.count("<td style='text-align:left'>") == page.count("<td style='text-align:right'>") == 2
+    assert page.count("<td") == 4
+    assert "&lt;td&gt;" in page
+    assert table_html(pd.DataFrame({"who": ["ann"]}), head=False).count("<th") == 0
+    assert "<td" not in table_html(pd.DataFrame({"who": []}))

@@ -16,8 +16,8 @@ from streamnb.views.inspectors import Exhibit
 from streamnb.views.labels import box_of, meet
 from streamnb.views.poster import Poster
 from streamnb.views.score import Known, Line, score_sheet
-from streamnb.views.shapes import Figure, Shape, Sheet
-from streamnb.views.theme import PALETTE, upon
+from streamnb.views.shapes import Figure, Shape, Sheet, upon
+from streamnb.views.theme import PALETTE
 from tests.views.test_theme import MARKS, WORDS, contrast
 
 HOUR = 3.6e6

@@ -12,7 +12,7 @@ import pytest
 
 import streamnb as sn
 from streamnb.optimize import optimize
-from streamnb.views.joins import Joins
+from streamnb.views.joins import Buffered, Buffers, Joins, Match, joins_sheet
 from streamnb.views.labels import box_of, meet
 from streamnb.views.ladder import rungs, told
 from streamnb.views.modes import CHANGED, FINAL, FIRST, SAME, Modes, columns_of
@@ -130,7 +130,7 @@ def test_operators_tell_their_rows_late_rows_keys_and_time():
         add(source, *rows)
         query.step()
     view = Plan(query)
-    assert any(t.startswith("2 → 1 rows, 1 late, 1 keys, ") for t in texts(view.sheet(2)))
+    assert any(t.startswith("2 → 1 row, 1 late, 1 key, ") for t in texts(view.sheet(2)))
     assert behind(view.sheet(2))[-1][2:6] == ("5", "4", "1", "1")
     then = view.sheet(0)
     view.sheet(2)
@@ -277,6 +277,19 @@ def test_a_row_is_kept_until_nothing_can_match_it(joined):
     assert rows["ad13"][2:4] == ("09:13:00", "09:18:00")
 
 
+def test_of_many_rows_the_newest_pairs_are_among_those_shown():
+    kept = [Buffered("left", f"l{n}", float(n), None, "kept", (n,)) for n in range(200)]
+    kept += [Buffered("right", f"r{n}", float(n), None, "kept", (n,)) for n in range(30)]
+    met = tuple(Match(float(n), float(n), (n,)) for n in range(20))
+    sheet = joins_sheet(Buffers(tuple(kept), met, 5.0, {"left": 200, "right": 30}, "inner"), None)
+    (figure,) = (part for part in sheet.parts if isinstance(part, Figure))
+    lines = {s["tip"] for s in figure.shapes if "met" in s.get("tip", "")}
+    assert lines == {f"met: {n}" for n in range(8, 20)}
+    assert figure.table is not None
+    assert [row.cells[1] for row in figure.table.rows][-1] == "r29"
+    assert len(figure.table.rows) == 48
+
+
 def test_a_dashboard_has_the_tab_of_joins_where_streams_are_joined(joined):
     assert Joins.fits(joined)
     query = sn.stream(events()).query(name="test-joins-none")
@@ -358,7 +371,7 @@ def test_the_last_rung_of_a_query_tells_the_numbers_of_the_batch():
     add(source, "1 a 5", "2 b 1")
     query.step()
     view = Plan(query)
-    assert any(t.startswith("2 → 1 rows, ") for t in texts(view.sheet(0)))
+    assert any(t.startswith("2 → 1 row, ") for t in texts(view.sheet(0)))
     view.hear("rung", "1")
-    assert any(t.startswith("2 → 1 rows, ") for t in texts(view.sheet(0)))
+    assert any(t.startswith("2 → 1 row, ") for t in texts(view.sheet(0)))
     query.stop()

@@ -393,6 +393,25 @@ def test_aware_times_are_shown_in_their_zone():
     assert layout.rows[0].tip.endswith("arr: 2024-01-01 10:20:00")
 
 
+def test_words_stand_where_they_hide_no_mark():
+    low = [batch(0, "10:30", rows("ann 10:05 10:01", "bob 10:15 10:02"), (None, "09:10"))]
+    layout = plane(low, HOURLY, rows("gus 13:10 13:40"), 0)
+    assert layout.watermark is not None
+    assert layout.watermark.y > layout.y.start
+    free = plane(STORY, HOURLY, TO_COME, 2)
+    assert free.watermark is not None
+    assert free.watermark.y == free.y.start
+
+
+def test_words_along_the_diagonal_go_where_fewest_marks_lie():
+    prompt = [f"r{n} {10 + n // 60:02}:{n % 60:02} {10 + n // 60:02}:{n % 60:02}" for n in range(140, 240, 3)]
+    crowded = plane([batch(0, "14:00", rows("ann 10:00 10:00", *prompt), (None, "09:10"))], HOURLY, None, 0)
+    empty = plane([batch(0, "14:00", rows("ann 10:00 10:00", "bob 13:57 13:57"), (None, "09:10"))], HOURLY, None, 0)
+    assert crowded.no_delay is not None
+    assert empty.no_delay is not None
+    assert crowded.no_delay.x != empty.no_delay.x
+
+
 def test_the_line_of_no_delay_is_where_both_times_are_equal():
     layout = story()
     assert all(x == y for x, y in layout.diagonal)

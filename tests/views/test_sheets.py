@@ -104,6 +104,20 @@ def test_whatever_row_is_asked_about_no_words_of_its_ruler_lie_over_others(size)
     query.stop()
 
 
+def test_of_very_long_keys_no_words_leave_the_figure():
+    source = sn.MemorySource({"at": "datetime", "key": "string"})
+    frame = sn.stream(source).with_watermark("at", "1 minute").group_by(sn.window("at", "1 minute"), "key")
+    query = frame.agg(n=sn.count()).query("update", name="test-sheets-long")
+    for minute in (1, 9, 9, 1, 12):
+        source.add([{"at": f"2024-01-01 09:{minute:02}", "key": f"{n} and a long tail of words" * 4} for n in range(4)])
+        query.step()
+    for figure in figures(Late(query).sheet(4)):
+        upright = [s for s in figure.shapes if s["kind"] == "text" and not s.get("turn")]
+        assert [s["text"] for s in upright if box_of(s)[0] < 0 or box_of(s)[2] > figure.width] == []
+    assert over_each_other(Late(query).sheet(4)) == []
+    query.stop()
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_pictures_and_tables_are_inert_whatever_the_data_says(view, evil):
     sheet = view(evil).sheet(4)

@@ -39,6 +39,17 @@ def test_a_batch_that_differs_is_crossed_and_its_rows_are_listed_with_the_cause(
     assert len(rows.rows) >= 1
 
 
+def test_of_a_row_that_differs_only_what_differs_is_told():
+    src = source(8)
+    query = windows(src).query(name="old").run()
+    frame = windows(src).with_columns(n=sn.col("n") + 1)
+    found = TwoRuns(sn.diff(query, query.fork(at_batch=-1, query=frame).run())).sheet()
+    *_, rows = (part for part in found.parts if isinstance(part, Grid))
+    assert [column.name for column in rows.columns] == ["batch", "row", "a", "b", "cause"]
+    assert {row.cells[2:4] for row in rows.rows} == {("n=2", "n=3")}
+    assert all("card=" in row.cells[1] and "n=" not in row.cells[1] for row in rows.rows)
+
+
 def test_runs_that_agree_have_no_cross():
     found = sheet(0)
     assert kinds(found).count("cross") == 1
