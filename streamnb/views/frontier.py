@@ -162,7 +162,7 @@ def _names(
     chosen: int,
     taken: list[Box],
 ) -> list[Shape]:
-    page = Page(_LEFT, 16, _LEFT + _WIDE + 30, _TOP + _HIGH, taken)
+    page = Page(_LEFT, 4, _LEFT + _WIDE + 30, _TOP + _HIGH, taken)
     order = sorted(range(len(places)), key=lambda n: (n != chosen, not told.results[n].best))
     few = len(places) <= MOST_NAMED
     shapes: list[Shape] = []

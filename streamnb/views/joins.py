@@ -116,9 +116,9 @@ def figure(buffers: Buffers, zone: str | None) -> Figure:
         places["left", row.time, row.key] = _point(row, frame, 40 + _ROW * n)
     for n, row in enumerate(right):
         places["right", row.time, row.key] = _point(row, frame, middle + 46 + _ROW * n)
+    shapes += _arcs(buffers.matches, places)
     for n, row in enumerate(shown):
         shapes += _bar(row, frame, _spot(n, len(left), row, frame, middle), zone)
-    shapes += _arcs(buffers.matches, places)
     heads = ("side", "row", "time", "needed until", "fate")
     rows = [_told(row, zone) for row in shown]
     label = f"{len(left)} rows of the left, {len(right)} of the right, {len(buffers.matches)} pairs"

@@ -98,7 +98,7 @@ def _dots(frame: Frame, levels: Sequence[tuple[float, float]], shapes: Sequence[
     for seconds, keep in dict(levels).items():  # of several shares with one delay the largest
         if seconds <= frame.high_x:
             x, y = frame.at((seconds, keep))
-            found += [dot(x, y, 3.5, "ink"), *page.put((x, y + 10), 8, _percent(keep), "muted", 12, halo=True)]
+            found += [dot(x, y, 3.5, "ink"), *page.put((x, y + 10), 12, _percent(keep), "muted", 12, halo=True)]
     return found
 
 
