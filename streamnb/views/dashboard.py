@@ -13,7 +13,6 @@ from streamnb.views.controls import Controls
 from streamnb.views.cursor import cursor_of
 from streamnb.views.doctor import Watch
 from streamnb.views.pacer import Pacer
-from streamnb.views.plane_panel import PlanePanel
 from streamnb.views.still import Still, put
 from streamnb.views.table import Table, html
 from streamnb.views.tabs import Tabs
@@ -87,6 +86,8 @@ class Dashboard:
 
     def _made(self, name: str) -> Panel:
         if name == PLANE:
+            from streamnb.views.plane_panel import PlanePanel  # Bokeh takes half a second, and other views need none
+
             return PlanePanel(self.query, self._gesture)
         return SheetPanel(self._views[name](self.query), self._gesture)
 

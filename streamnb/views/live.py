@@ -23,12 +23,10 @@ from bokeh.model import Model
 from bokeh.protocol import Protocol
 
 from streamnb.views.theme import PALETTE, css_variables
-from streamnb.views.widget import Widget, synced
+from streamnb.views.widget import GIVE_UP, Widget, synced
 
 WINDOW = 2
 """How many frames may be on their way before the browser has painted the first of them."""
-GIVE_UP = 1.0
-"""Seconds without a receipt after which one more frame is sent: the rate when no view is open."""
 
 _HERE = Path(__file__).parent
 _SCRIPT = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"

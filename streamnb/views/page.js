@@ -98,6 +98,7 @@ const places = () => (settings.length ? (stops[steps] ?? [0]) : runs[state.run].
 function where(sheet) {
   const there = places();
   if (!settings.length) return there.length ? `batch ${there[state.at]} of ${there[there.length - 1]}` : "no batch";
+  if (!steps) return "";
   const part = sheet.parts.find(({ name }) => name === steps);
   if (!part) return String(there[state.at]); // a story's steps have names of their own
   return `${part.label} ${part.shown ?? part.options.find(([value]) => value === part.value)?.[1] ?? ""}`;

@@ -33,6 +33,7 @@ from bokeh.plotting import figure
 
 from streamnb.progress import Playable
 from streamnb.views.cursor import Picked
+from streamnb.views.paint import paint
 from streamnb.views.plane import (
     FRAME,
     HEIGHT,
@@ -47,7 +48,7 @@ from streamnb.views.plane import (
 )
 from streamnb.views.plane_axis import Axis
 from streamnb.views.plane_rows import ASIDE, COUNTED, DROPPED, LATE, UPCOMING, Reading
-from streamnb.views.theme import FONT, paint
+from streamnb.views.theme import FONT
 
 WORDS_PAUSE = 0.4
 """Seconds between two titles while the query plays: words in a margin make Bokeh lay out the whole figure anew."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from streamnb.views.page import Pool
@@ -134,21 +135,20 @@ def _offered(sheet: Sheet) -> dict[str, Sequence[Any]]:
     """
     lists = {part.name: [value for value, _ in part.options] for part in sheet.parts if isinstance(part, Choice)}
     sliders = [part for part in sheet.parts if isinstance(part, Slider)]
-    room = MOST
-    for options in lists.values():
-        room //= max(len(options), 1)
+    room = MOST // prod(map(len, lists.values()))
     most = max(2, int(room ** (1 / len(sliders)) + 1e-9)) if sliders else 0
     spread = {part.name: _spread(part, most) for part in sliders}
     found = {part.name: (lists | spread)[part.name] for part in sheet.parts if isinstance(part, Choice | Slider)}
-    listed = {value for options in lists.values() for value in options}
-    picks = [pick for pick in _picks(sheet) if pick not in listed]
-    return {**found, PICK: ["", *picks]} if picks else found
+    room = MOST // prod(map(len, found.values())) - 1
+    return {**found, PICK: ["", *picks[:room]]} if (picks := _picks(sheet)) and room > 0 else found
 
 
-def _picks(sheet: Sheet) -> Iterable[str]:
-    marks = (shape for part in sheet.parts if isinstance(part, Figure) for shape in part.shapes)
+def _picks(sheet: Sheet) -> list[str]:
+    """Return what clicks on marks and rows ask for, without those that are another way to choose from a list."""
+    listed = {value for part in sheet.parts if isinstance(part, Choice) for value, _ in part.options}
+    marks = (shape.get("pick", "") for part in sheet.parts if isinstance(part, Figure) for shape in part.shapes)
     rows = (row.pick for part in sheet.parts if isinstance(part, Grid) for row in part.rows)
-    return dict.fromkeys(pick for pick in (*(mark.get("pick", "") for mark in marks), *rows) if pick)
+    return [pick for pick in dict.fromkeys([*marks, *rows]) if pick and pick not in listed]
 
 
 def _places(slider: Slider) -> int:
@@ -167,7 +167,8 @@ def _spread(slider: Slider, most: int) -> list[Any]:
 def _left_out(first: Sheet, settings: Sequence[Setting], values: Mapping[str, Sequence[Any]], *, whole: bool) -> str:
     sliders = [part for part in first.parts if isinstance(part, Slider) and part.name in values]
     told = []
-    if not whole or any(len(values[slider.name]) < _places(slider) for slider in sliders):
+    sampled = any(len(values[slider.name]) < _places(slider) for slider in sliders)
+    if not whole or sampled or not set(_picks(first)) <= set(values.get(PICK, ())):
         told.append(f"{len(settings):,} settings of this figure are recorded; in a notebook it takes any.")
     if any("drag" in shape for part in first.parts if isinstance(part, Figure) for shape in part.shapes):
         told.append("Marks can be pulled in a notebook only.")

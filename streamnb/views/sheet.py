@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from streamnb.views.live import GIVE_UP
 from streamnb.views.theme import css_variables, motion
-from streamnb.views.widget import Widget, synced
+from streamnb.views.widget import GIVE_UP, Widget, synced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
-
-from bokeh.core.properties import DataSpec, value
-from bokeh.model import Model
 
 PALETTE: dict[str, dict[str, str]] = {
     "light": {
@@ -54,42 +50,7 @@ PALETTE: dict[str, dict[str, str]] = {
 
 FONT = "Inter, 'Noto Sans KR', system-ui, sans-serif"
 
-AnyModel = TypeVar("AnyModel", bound=Model)
-
 _settings = {"motion": True}
-
-
-def paint(model: AnyModel, **roles: str) -> AnyModel:
-    """Give properties of ``model`` the colour of a role, now in light and later in whatever theme the reader has.
-
-    The pairs are kept in ``model.tags``, so they reach the browser with the figure. A glyph's property is set as a
-    value, never as the name of a column.
-
-    Raises
-    ------
-    KeyError
-        A role that is not in the palette.
-    """
-    for name, role in roles.items():
-        _set_colour(model, name, PALETTE["light"][role])
-    model.tags = [*model.tags, {"paint": roles}]
-    return model
-
-
-def _set_colour(model: Model, name: str, colour: str) -> None:
-    is_spec = isinstance(model.lookup(name).property, DataSpec)
-    setattr(model, name, value(colour) if is_spec else colour)
-
-
-def roles(root: Model) -> list[tuple[str, str, str]]:
-    """Return (model id, property, role) for everything painted in ``root`` and below."""
-    return [
-        (model.id, name, role)
-        for model in root.references()
-        for tag in model.tags
-        if isinstance(tag, dict)
-        for name, role in tag.get("paint", {}).items()
-    ]
 
 
 def css_variables() -> str:

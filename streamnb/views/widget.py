@@ -9,6 +9,9 @@ import anywidget
 import ipywidgets
 import traitlets
 
+GIVE_UP = 1.0
+"""Seconds without a receipt after which one more frame is sent: the rate when no view is open."""
+
 
 class Widget(anywidget.AnyWidget):
     """An anywidget whose messages go to :meth:`hear`, on whatever thread the kernel received them."""

@@ -93,6 +93,16 @@ def test_a_figure_that_follows_no_query_answers_as_far_as_it_was_recorded(page: 
     page.get_by_text("192 settings of this figure are recorded").wait_for()
 
 
+def test_a_picture_without_a_choice_is_shown_as_it_is(page: Page, tmp_path: Path):
+    flights = sn.data.landings("JFK", "2013-02-08")
+    race = sn.race(
+        sn.objects(flights).map(lambda row: row["dest"]).count_by_value(), flights.group_by("dest").agg(n=sn.count())
+    )
+    page.goto(sn.save_html(race, tmp_path / "race.html").as_uri())
+    page.locator(".sn-finding", has_text=race.subject.sheet().title).wait_for()
+    assert not page.locator("#sn-bar").is_visible()
+
+
 def test_a_click_on_a_mark_is_answered_in_a_saved_page(page: Page, tmp_path: Path):
     rows = sn.data.landings("JFK", "2013-02-08").collect().head(9)
     page.goto(sn.save_html(sn.clocks(rows, "dep", "arr"), tmp_path / "clocks.html").as_uri())

@@ -14,7 +14,8 @@ from bokeh.plotting import figure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamnb.views.live import GIVE_UP, WINDOW, Live
+from streamnb.views.live import WINDOW, Live
+from streamnb.views.widget import GIVE_UP
 
 
 class Browser:

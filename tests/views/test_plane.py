@@ -20,13 +20,14 @@ import streamnb as sn
 from streamnb.progress import Outline, Playable, StepTrace, Trace, Work
 from streamnb.time import Window
 from streamnb.views import plane_rows
+from streamnb.views.paint import roles
 from streamnb.views.plane import Note, PlaneLayout, lay_out, plane
 from streamnb.views.plane_axis import count_axis, spell_clock, time_axis
 from streamnb.views.plane_figure import Plane
 from streamnb.views.plane_rows import Story
 from streamnb.views.plane_shapes import plane_table
 from streamnb.views.plane_svg import svg
-from streamnb.views.theme import PALETTE, roles
+from streamnb.views.theme import PALETTE
 
 MINUTE = 60 * 10**6
 HOUR = 60 * MINUTE

@@ -105,6 +105,13 @@ def test_a_slider_is_sampled_and_the_page_says_so(tmp_path):
     assert "in a notebook it takes any." in page
 
 
+def test_of_many_marks_the_first_can_be_clicked_whatever_is_chosen_besides(monkeypatch):
+    monkeypatch.setattr(recording, "MOST", 9)
+    kept = recorded(sn.clocks(LANDINGS.collect().head(50), "dep", "arr").subject)
+    assert kept.stops == {"by": ["event", "processing"], "pick": ["", "0", "1", "2"]}
+    assert (len(kept.sheets), kept.left_out[:20]) == (8, "8 settings of this f")
+
+
 def test_large_sheets_are_fewer(monkeypatch):
     monkeypatch.setattr(recording, "MOST_TEXT", 300_000)
     kept = recorded(Marks(200))

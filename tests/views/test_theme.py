@@ -9,7 +9,7 @@ import pytest
 from bokeh.core.properties import value
 from bokeh.plotting import figure
 
-from streamnb.views import theme
+from streamnb.views import paint, theme
 
 THEMES = sorted(theme.PALETTE)
 MARKS = ("ontime", "late", "dropped", "watermark", "second")
@@ -66,22 +66,22 @@ def test_both_themes_have_the_same_roles():
 
 def test_a_painted_property_has_the_light_colour_and_keeps_its_role():
     ground = figure()
-    theme.paint(ground, background_fill_color="ground")
+    paint.paint(ground, background_fill_color="ground")
     assert ground.background_fill_color == theme.PALETTE["light"]["ground"]
-    assert theme.roles(ground) == [(ground.id, "background_fill_color", "ground")]
+    assert paint.roles(ground) == [(ground.id, "background_fill_color", "ground")]
 
 
 def test_a_glyph_is_painted_by_value_not_by_a_column_of_that_name():
     glyph = figure().scatter([1], [2]).glyph
-    theme.paint(glyph, fill_color="ontime", line_color="ground")
+    paint.paint(glyph, fill_color="ontime", line_color="ground")
     assert glyph.fill_color == value(theme.PALETTE["light"]["ontime"])
-    painted = {name: role for _, name, role in theme.roles(glyph)}
+    painted = {name: role for _, name, role in paint.roles(glyph)}
     assert painted == {"fill_color": "ontime", "line_color": "ground"}
 
 
 def test_a_role_that_does_not_exist_is_refused():
     with pytest.raises(KeyError):
-        theme.paint(figure(), background_fill_color="red")
+        paint.paint(figure(), background_fill_color="red")
 
 
 def test_html_gets_every_role_as_a_variable_in_both_themes():
