@@ -136,7 +136,7 @@ def judge(exercise: Exercise, answer: Any) -> Verdict:
 def _judged(exercise: Exercise, answer: Any, worlds: Sequence[World], given: Sequence[_Found]) -> Verdict:
     values, wanted = [found.value for found in given], _wanted(exercise)
     if strange := next(filter(None, map(unlike, values, wanted)), None):
-        return Verdict("not yet", strange)
+        return Verdict("not yet", (_known(exercise, values) if _empty(values) else None) or strange)
     faults = list(map(difference, values, wanted))
     if not any(faults):
         return _how(exercise, answer, given)
@@ -144,6 +144,10 @@ def _judged(exercise: Exercise, answer: Any, worlds: Sequence[World], given: Seq
     at, fault = next((n, fault) for n, fault in enumerate(said) if fault)
     told = _known(exercise, values) or _deaf(exercise, answer, values) or _first(fault, worlds[at], given[at].late)
     return Verdict("not yet", told)
+
+
+def _empty(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, pd.DataFrame) and value.empty for value in values)
 
 
 def _how(exercise: Exercise, answer: Any, given: Sequence[_Found]) -> Verdict:

@@ -36,11 +36,12 @@ def _within(delay: str) -> Callable[[StreamFrame], StreamFrame]:
 
 
 def _grows(once: Callable[[StreamFrame], StreamFrame]) -> str | None:
-    """Say so if the state at its largest holds half of the ids or more."""
+    """Say so if the state at its largest holds more than half of the ids."""
     clicks = _clicks(11)
     held = max(sum(step.num_rows_total for step in p.state_operators) for p in ran(once(clicks)).progress)
     ids = clicks.collect()["id"].nunique()
-    return f"the state holds {held} of {ids} ids at its largest; let a time end them" if held >= ids / 2 else None
+    told = f"each click once, but the state holds {held} of {ids} ids at its largest; let a time end them sooner"
+    return told if held > ids / 2 else None
 
 
 def _by_user(clicks: StreamFrame) -> StreamFrame:
@@ -72,9 +73,12 @@ def _in_a_stream(visits: Callable[[StreamFrame], StreamFrame]) -> str | None:
     query = ran(visits(clicks))
     given = query.result[["window_start", "user", "pages"]].merge(_visits(clicks), how="left", indicator=True)
     short = (given["_merge"] == "left_only").sum()
-    if short:
-        return f"as a stream it gets {short} visits wrong: with that delay, clicks of phones that were offline are lost"
-    endless = query.state["expires_at"].isna().sum()
+    told = f"as a stream it gets {short} visits wrong: with that delay, clicks of phones that were offline are lost"
+    return told if short else None
+
+
+def _endless(visits: Callable[[StreamFrame], StreamFrame]) -> str | None:
+    endless = ran(visits(_clicks(11))).state["expires_at"].isna().sum()
     return f"{endless} keys of the state never end; let a time end them" if endless else None
 
 
@@ -88,7 +92,7 @@ EXERCISES = (
         oracle=_distinct,
         worlds=_worlds,
         solution=_within("20 minutes"),
-        but=_grows,
+        must=_grows,
         wrong=(
             Wrong("clicks of phones that were offline are lost: the delay is too short for them", _within("2 minutes")),
             Wrong("that lets through one click of each user: two clicks of one user are two clicks", _by_user),
@@ -98,7 +102,7 @@ EXERCISES = (
             ),
         ),
         hints=(
-            "A duplicate cannot come any more once its time is behind the watermark.",
+            "An id may go once no copy can come any more. How late may a first copy be? The text says it.",
             "The delay must be as long as a phone may be offline, and no longer.",
             "with_watermark('at', '20 minutes'), then drop_duplicates_within_watermark.",
         ),
@@ -111,7 +115,8 @@ EXERCISES = (
         worlds=_worlds,
         solution=_sessions("30 minutes"),
         then=collected,
-        but=_in_a_stream,
+        must=_in_a_stream,
+        but=_endless,
         wrong=(
             Wrong("some clicks are counted twice: the retries", _sessions("30 minutes", once=False)),
             Wrong("those are half hours of the clock, not visits: one visit may lie in two of them", _half_hours),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from streamnb import col, data
 from streamnb.frame import StreamFrame
-from streamnb.learn.exercise import Exercise, World, Wrong, collected
+from streamnb.learn.exercise import Exercise, World, Wrong, collected, ran
 from streamnb.ops.join import between
 
 SIX_HOURS = pd.Timedelta("6h")
@@ -44,6 +44,21 @@ def _slow(departures: StreamFrame, reports: StreamFrame) -> StreamFrame:
     return rows.filter(col("landed") - col("dep") > SIX_HOURS)
 
 
+def _told(frame: StreamFrame) -> pd.Series[pd.Timestamp]:
+    """Return when each flight was given out first."""
+    query = ran(frame)
+    said = [rows.assign(told=step.timestamp) for step, rows in zip(query.progress, query.emitted, strict=True)]
+    return pd.concat(said).groupby("flight_id")["told"].min()
+
+
+def _later(overdue: Overdue) -> str | None:
+    """Say how many flights are told later than it is certain that they are overdue."""
+    days = [world.arguments for world in _worlds()]
+    each = [(_told(overdue(*day)), _told(_null(_joined("left"))(*day))) for day in days]
+    later = sum(int((mine > best.reindex(mine.index)).sum()) for mine, best in each)
+    return f"the right flights, but {later} of them later than it is certain; 6 hours of waiting do" if later else None
+
+
 EXERCISES = (
     Exercise(
         name="07.A",
@@ -51,8 +66,13 @@ EXERCISES = (
         worlds=_worlds,
         solution=_null(_joined("left")),
         then=collected,
+        must=_later,
         wrong=(
             Wrong("those are the flights that landed in time: an inner join keeps partners", _joined("inner")),
+            Wrong(
+                "no rows: an inner join keeps none that is without a partner; which other how does?",
+                _null(_joined("inner")),
+            ),
             Wrong("that is every flight; the overdue ones are those without a partner", _joined("left")),
             Wrong("those never landed at all; after 6 hours more are overdue", _null(_joined("left", hours=12))),
             Wrong("the ones that never land are missing: an inner join cannot find them", _slow),
