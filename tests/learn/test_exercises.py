@@ -191,6 +191,11 @@ def waits_too_long(departures, reports):
     return joined.filter(sn.col("landed").is_null() | (sn.col("landed") - sn.col("dep") > pd.Timedelta("6h")))
 
 
+def all_at_once(past, live):
+    rows = sn.from_pandas(past).union(live)
+    return rows.group_by(sn.window("arr", "1 day")).agg(landed=sn.count()).collect()
+
+
 def salted_by(parts):
     def mean_delay(rows):
         salted = rows.with_columns(salt=sn.col("flight") % parts)
@@ -259,6 +264,7 @@ def test_what_is_right_but_not_in_a_stream_is_told(name, answer, but):
         ("05.A", once_within("1 hour"), "the state holds 455 of 650 ids"),
         ("05.B", visits_with("5 minutes"), "as a stream it gets 2 visits wrong"),
         ("07.A", waits_too_long, "of them later than it is certain"),
+        ("08.A", all_at_once, "live was read once, all of it"),
         ("15.A", steps_itself, "q has done batches inside change"),
         ("15.A", no_fork, "your second query goes its own way"),
         ("14.A", salted_by(24), "the means are right; but eight workers are idle 42% of the time"),

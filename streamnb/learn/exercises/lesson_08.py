@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 
 from streamnb import data, from_pandas, window
 from streamnb.aggregates import count
 from streamnb.frame import StreamFrame
-from streamnb.learn.exercise import Exercise, World, Wrong, played
+from streamnb.learn.exercise import Exercise, Told, World, Wrong, played
+from streamnb.query import Query
 
 
 def _worlds() -> Sequence[World]:
@@ -60,6 +62,30 @@ def _oldest(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
     return _appended(past, live).drop_duplicates("window_start", keep="first")
 
 
+def _summed(past: pd.DataFrame, live: StreamFrame) -> pd.DataFrame:
+    parts = pd.concat([_batch(past), *played(_report(live), "update").emitted])
+    return parts.groupby("window_start", as_index=False)[["landed"]].sum()
+
+
+# -- how an answer is tried
+
+
+def _tried(answer: Callable[[pd.DataFrame, StreamFrame], Any], past: pd.DataFrame, live: StreamFrame) -> Any:
+    """Return what an answer gives; a stream is read in many batches."""
+    read: list[int] = []
+
+    def noted(rows: pd.DataFrame) -> pd.DataFrame:
+        read.extend([len(rows)] * bool(len(rows)))
+        return rows
+
+    found = answer(past, live.map_batches(noted, live.schema))
+    if found is None and read:
+        raise Told("your function gives nothing back: is return missing?")
+    if len(read) == 1 and not isinstance(found, StreamFrame | Query):
+        raise Told("live was read once, all of it, as a table is; a stream goes on: run report(live) as a query")
+    return found
+
+
 EXERCISES = (
     Exercise(
         name="08.A",
@@ -67,12 +93,14 @@ EXERCISES = (
         worlds=_worlds,
         solution=_added,
         mode="update",
+        trial=_tried,
         wrong=(
             Wrong("the day of the seam stands there twice: each engine has counted a part of it", _appended),
             Wrong("of the day of the seam only the stream's part is left", _newest),
             Wrong("of the day of the seam only the batch's part is left", _oldest),
             Wrong("the larger of the two parts is not the day: each part of it was counted once", _larger),
             Wrong("the stream's days are missing; a query says nothing before it runs", lambda past, _: _batch(past)),
+            Wrong("update says a count again whenever it grows: take the query's result, and add up nothing", _summed),
             Wrong("the history is missing", lambda _, live: _streamed(live)),
         ),
         hints=(
