@@ -20,7 +20,7 @@ def unlike(given: Any, wanted: Any) -> str | None:
         return _no_table(as_table(given), wanted)
     if isinstance(wanted, Mapping) and not isinstance(given, Mapping):
         return f"give a dict with {', '.join(map(repr, wanted))}, not {briefly(given)}"
-    if isinstance(wanted, pd.Timestamp) and _time(given) is None:
+    if isinstance(wanted, pd.Timestamp) and as_time(given) is None:
         return f"give a time, such as pd.Timestamp('2013-02-09 06:00'), not {briefly(given)}"
     return None
 
@@ -50,6 +50,14 @@ def as_table(found: Any) -> Any:
     return found
 
 
+def as_time(given: Any) -> pd.Timestamp | None:
+    """Return a time, also one that is written down; None for anything else."""
+    try:
+        return pd.Timestamp(given) if isinstance(given, str | dt.date) else None
+    except ValueError:
+        return None
+
+
 def only_columns(found: Any, wanted: Any) -> Any:
     """Return of a table only what the right one has; anything else as it is."""
     return as_table(found)[list(wanted.columns)] if isinstance(wanted, pd.DataFrame) else found
@@ -70,18 +78,10 @@ def _no_table(given: Any, wanted: pd.DataFrame) -> str | None:
     return f"there is no column {lacking[0]!r}, only {list(given.columns)}" if lacking else None
 
 
-def _time(given: Any) -> pd.Timestamp | None:
-    """Return a time, also one that is written down."""
-    try:
-        return pd.Timestamp(given) if isinstance(given, str | dt.date) else None
-    except ValueError:
-        return None
-
-
 def _same(given: Any, wanted: Any) -> bool:
     try:
         if isinstance(wanted, pd.Timestamp):
-            return _time(given) == wanted
+            return as_time(given) == wanted
         if isinstance(wanted, float):
             return abs(float(given) - wanted) <= 1e-9 * max(1.0, abs(wanted))
         return bool(given == wanted)

@@ -9,6 +9,7 @@ import pandas as pd
 from streamnb import data, window
 from streamnb.aggregates import count
 from streamnb.frame import StreamFrame
+from streamnb.learn.comparing import as_time
 from streamnb.learn.exercise import Exercise, World, Wrong
 
 HOUR = pd.Timedelta("1h")
@@ -49,6 +50,13 @@ def _agree() -> pd.Timestamp:
     return arrived.ceil("h")
 
 
+def _told(given: object) -> str:
+    """Say on which side of the right step a time lies."""
+    if (as_time(given) or NOON) < _agree():
+        return "too early: a plane lands at LaGuardia after that, and the count still changes"
+    return "too late: the step before had that number too"
+
+
 EXERCISES = (
     Exercise(
         name="00.A",
@@ -72,6 +80,7 @@ EXERCISES = (
         name="00.B",
         oracle=_agree,
         solution=_agree,
+        tell=_told,
         wrong=(Wrong("there the window ends; the number is older", lambda: NOON),),
         hints=(
             "q.result_at(batch_id) is the result after a step.",
