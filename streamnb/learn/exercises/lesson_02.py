@@ -28,6 +28,10 @@ def _day(rows: StreamFrame, start: str = "0s", clock: str = "dep") -> StreamFram
     return rows.group_by(window(clock, "1 day", start=start)).agg(n=count())
 
 
+def _sliding(rows: StreamFrame) -> StreamFrame:
+    return rows.group_by(window("dep", "1 day", "10 hours")).agg(n=count())
+
+
 def _seoul_times(rows: StreamFrame) -> StreamFrame:
     return _day(rows.with_columns(seoul=col("dep") + AHEAD), clock="seoul")
 
@@ -43,6 +47,7 @@ EXERCISES = (
             Wrong("your day starts at 14:00 in Seoul: that is midnight in New York", _day),
             Wrong("your day starts at 09:00 in Seoul: that is midnight in UTC", lambda rows: _day(rows, "19 hours")),
             Wrong("your day starts at 04:00 in Seoul: Seoul is ahead, not behind", lambda rows: _day(rows, "14 hours")),
+            Wrong("the third place of window is its slide, how often one opens; write start='10 hours'", _sliding),
             Wrong(
                 "those are dates on a clock in Seoul; give the times at which they begin on New York's", _seoul_times
             ),
