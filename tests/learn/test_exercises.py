@@ -246,6 +246,10 @@ def test_what_is_right_but_not_in_a_stream_is_told(name, answer, but):
     assert str(judge(exercise(name), answer)).startswith(f"right, but: {but}")
 
 
+def by_attribute(rows):
+    return rows.filter(rows.dep <= rows.arr)
+
+
 @pytest.mark.parametrize(
     ("name", "answer", "said"),
     [
@@ -257,6 +261,8 @@ def test_what_is_right_but_not_in_a_stream_is_told(name, answer, but):
         ("04.A", {"audit file": "append", "departure board": "append", "bar chart": "update"}, "the board is silent"),
         ("04.A", {"audit file": "Append"}, "audit file: 'Append' is no mode"),
         ("03.A", {"delay": 5, "median_wait": pd.Timedelta("8h")}, "both numbers of hours"),
+        ("00.B", "2013-02-08 19:00", "too early: a plane lands at LaGuardia after that"),
+        ("00.B", pd.Timestamp("2013-02-08 21:00"), "too late: the step before had that number too"),
         ("00.B", 20, "give a time, such as pd.Timestamp('2013-02-09 06:00'), not 20"),
         ("00.B", "some day", "not 'some day'"),
         ("15.A", lambda q, better, at_batch: q.switch_to(better, at_batch=at_batch), "StreamFrame is no query"),
@@ -277,6 +283,9 @@ def test_what_is_right_but_not_in_a_stream_is_told(name, answer, but):
         ("13.A", lambda _: {"trigger": "100 ms", "limit": "many"}, "limit is a number of rows, not 'many'"),
         ("13.A", lambda _: {"trigger": "100 ms", "limit": 8_000}, "takes 240 ms, more than twice"),
         ("13.A", lambda _: {"trigger": "100 ms", "limit": 3_000}, "the queue is not short again"),
+        ("03.B", lambda rows: rows[rows["dep"] <= rows["arr"]], "write col('dep')"),
+        ("03.B", by_attribute, "the column is col('dep'), in: "),
+        ("01.A", lambda rows: rows.group_by("carrier").agg(sn.sum("distance")), "sum(distance) has no name; name it: "),
         ("03.B", lambda rows: rows.collect(), "give a frame, such as rows.filter(…), not a DataFrame"),
     ],
 )
