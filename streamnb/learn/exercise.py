@@ -34,6 +34,7 @@ class World:
 
     name: str
     arguments: tuple[Any, ...] = ()
+    seen: bool = False  # whether the lesson has shown it
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +270,8 @@ def _deaf(exercise: Exercise, answer: Any, given: Sequence[Any]) -> str | None:
 
 def _first(fault: str, world: World, late: int) -> str:
     dropped = f"; {late} row{'' if late == 1 else 's'} came too late for your watermark" if late else ""
-    return f"{fault}{dropped} (on {world.name}, which you have not seen)" if world.name else f"{fault}{dropped}"
+    unseen = "" if world.seen else ", which you have not seen"
+    return f"{fault}{dropped} (on {world.name}{unseen})" if world.name else f"{fault}{dropped}"
 
 
 def _raised(error: BaseException, answer: Any) -> str:

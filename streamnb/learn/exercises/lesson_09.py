@@ -18,8 +18,10 @@ Alarm = Callable[[tuple[Any, ...], pd.DataFrame, GroupState], Iterable[pd.DataFr
 
 
 def _worlds() -> Sequence[World]:
-    days = {"6 to 8 February": ("02-06", "02-08", "20 min"), "9 to 11 February": ("02-09", "02-11", "3 hours")}
-    return [World(f"{name}, {times[2]} a batch", (_overdue(*times),)) for name, times in days.items()]
+    return [
+        World("the overdue flights above", (_overdue("02-06", "02-08", "20 min"),), seen=True),
+        World("9 to 11 February, 3 hours a batch", (_overdue("02-09", "02-11", "3 hours"),)),
+    ]
 
 
 def _overdue(first: str, last: str, every: str) -> StreamFrame:
@@ -77,6 +79,16 @@ def _alarm(
     return alarm
 
 
+def _whole_batches(_: tuple[Any, ...], rows: pd.DataFrame, state: GroupState) -> Iterator[pd.DataFrame]:
+    """Count a batch's flights at once, and ring at the last of the batch that holds the 15th."""
+    before, last = state.get_option or (0, None)
+    first, newest = rows["at"].iloc[0], rows["at"].iloc[-1]
+    before = before if last is not None and _no_pause(first, last) else 0
+    if before < ENOUGH <= before + len(rows):
+        yield rows[["origin", "at"]].tail(1)
+    state.update((before + len(rows), newest))
+
+
 def _enough(n: int) -> bool:
     return n == ENOUGH
 
@@ -96,6 +108,7 @@ EXERCISES = (
             Wrong("each further flight rings again: a storm has one alert", _alarm(lambda n: n >= ENOUGH, _no_pause)),
             Wrong("it rings once and never again: a pause ends the storm", _alarm(_enough, lambda *_: True)),
             Wrong("one overdue flight is no storm: that rings on calm days", _alarm(lambda n: n == 1, _no_pause)),
+            Wrong("the 15th stands inside a batch: go through its rows one by one", _whole_batches),
             Wrong(
                 "it counts within a batch and forgets: keep n in the state", _alarm(_enough, _no_pause, remembers=False)
             ),
