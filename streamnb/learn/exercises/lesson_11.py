@@ -40,7 +40,7 @@ def _tried(risk: Risk, payments: StreamFrame, truth: pd.DataFrame) -> dict[str, 
         return found or 0
 
     found, rule = decisions(payments, heard, truth), _of_the_rule(payments.collect(), truth)
-    told = {"cost": round(found.cost, 2), "rule": round(rule, 2)}
+    told = {"cost": round(found.cost, 2), "rule": round(rule, 2), "lost": found.lost, "blocked": found.stopped}
     return {CHEAP: found.cost <= rule / 2, IN_TIME: found.slow < 0.25, **told} if answered else None
 
 
@@ -53,7 +53,9 @@ def _of_the_rule(rows: pd.DataFrame, truth: pd.DataFrame) -> float:
 def _told(found: Mapping[str, Any]) -> str | None:
     if not found[IN_TIME]:
         return "more than a quarter of the answers took over 200 ms: do less for each payment"
-    dear = f"that costs {found['cost']:,.0f} €; the rule over 300 € costs {found['rule']:,.0f} €, and half is asked"
+    parts = f"{found['lost']:,.0f} € lost, {found['blocked']} honest payments blocked"
+    dear = f"that costs {found['cost']:,.0f} € ({parts}); half of what the rule over 300 € costs is asked: "
+    dear += f"{found['rule'] / 2:,.0f} €"
     return None if found[CHEAP] else dear
 
 
