@@ -91,6 +91,29 @@ def _tried(answer: Answer, events: Sequence[Event]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def _remembers(answer: Answer) -> str | None:
+    """Say so if a loop still holds most flights when all have landed: its variables are looked at."""
+    events = _news("2013-02-10")
+    loop: Any = None
+    held = 0
+
+    def heard() -> Iterator[Event]:
+        nonlocal held
+        yield from map(dict, events)
+        frame = getattr(loop, "gi_frame", None)
+        held = max(map(_size, frame.f_locals.values()), default=0) if frame else 0
+
+    loop = answer(_Notes(), heard())
+    for _ in loop or ():
+        pass
+    landed = sum(event["news"] == LANDS for event in events)
+    return f"{held} flights are still remembered when all have landed: pop forgets" if held > landed / 2 else None
+
+
+def _size(held: Any) -> int:
+    return len(held) if isinstance(held, dict | list | set) else 0
+
+
 def _pairs(found: Any) -> list[Any]:
     """Return what came out as pairs, whether it is a dict, a Series, a table, or rows of two."""
     if isinstance(found, pd.DataFrame):
@@ -107,6 +130,8 @@ def _known_of(event: Mapping[str, Any]) -> dict[str, Any]:
 def _told(found: Mapping[str, Any]) -> str | None:
     if not found["asked"] and not found["taught"]:
         return "nothing is predicted and nothing learned; an event's news is 'leaves' or 'lands'"
+    if found["asked"] and found["asked at the end"]:
+        return "you read events that have not happened yet: answer each before you take the next"
     wrong = next((name for name in (PREDICTS, LEARNS, KNEW, GIVES) if not found[name]), None)
     if wrong != GIVES:
         return None if wrong is None else f"it is not so that {wrong}"
@@ -202,6 +227,7 @@ EXERCISES = (
         solution=_honest,
         trial=_tried,
         tell=_told,
+        but=_remembers,
         wrong=(
             Wrong("when a plane leaves, nobody knows the label: it learns None", _at_once),
             Wrong("it learns when the plane leaves what nobody knows before it has landed", _cheating),
