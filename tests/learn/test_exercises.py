@@ -230,9 +230,20 @@ def visits_with(delay):
     return lambda clicks: once_within(delay)(clicks).group_by(SESSION, "user").agg(pages=sn.count())
 
 
+def never_forgets(model, events):
+    asked = {}
+    for event in events:
+        if event["news"] == "leaves":
+            asked[event["flight_id"]] = {name: event[name] for name in ("dep_delay", "distance", "hour", "origin")}
+            yield event["flight_id"], model.predict_proba_one(asked[event["flight_id"]])[True]
+        else:
+            model.learn_one(asked[event["flight_id"]], event["late"])
+
+
 @pytest.mark.parametrize(
     ("name", "answer", "but"),
     [
+        ("12.A", never_forgets, "232 flights are still remembered when all have landed"),
         ("05.A", lambda clicks: clicks.collect().drop_duplicates("id"), "that is a table"),
         ("02.A", seoul_in_pandas, "that is a table"),
         (
@@ -244,6 +255,27 @@ def visits_with(delay):
 )
 def test_what_is_right_but_not_in_a_stream_is_told(name, answer, but):
     assert str(judge(exercise(name), answer)).startswith(f"right, but: {but}")
+
+
+def all_at_once_and_at_departure(model, events):
+    truth = sn.data.flights().assign(late=lambda f: f["arr_delay"] > 15).set_index("flight_id")["late"]
+    for event in list(events):
+        if event["news"] == "leaves":
+            x = {name: event[name] for name in ("dep_delay", "distance", "hour", "origin")}
+            yield event["flight_id"], model.predict_proba_one(x)[True]
+            model.learn_one(x, bool(truth[event["flight_id"]]))
+
+
+def rings_late(_, rows, state):
+    n = state.get_option[0] if state.exists else 0
+    if n == 0:
+        yield rows[["origin", "at"]].tail(1)
+    state.update((n + 1, rows["at"].iloc[-1]))
+
+
+def a_timestamp_for_sqlite(db, now):
+    asked = "select page, count(*) as visitors from visits where at > ? group by page"
+    return pd.read_sql(asked, db, params=[now - pd.Timedelta("30 min")])
 
 
 def by_attribute(rows):
@@ -284,6 +316,10 @@ def by_attribute(rows):
         ("13.A", lambda _: {"trigger": "100 ms", "limit": 8_000}, "takes 240 ms, more than twice"),
         ("13.A", lambda _: {"trigger": "100 ms", "limit": 3_000}, "the queue is not short again"),
         ("03.B", lambda rows: rows[rows["dep"] <= rows["arr"]], "write col('dep')"),
+        ("09.A", rings_late, "that is not so (on the overdue flights above)"),
+        ("10.B", a_timestamp_for_sqlite, "SQLite knows no Timestamp: at is text"),
+        ("11.A", lambda _, payment, __: payment["amount"] > 200, " honest payments blocked); half of what the rule"),
+        ("12.A", all_at_once_and_at_departure, "you read events that have not happened yet"),
         ("03.B", by_attribute, "the column is col('dep'), in: "),
         ("01.A", lambda rows: rows.group_by("carrier").agg(sn.sum("distance")), "sum(distance) has no name; name it: "),
         ("03.B", lambda rows: rows.collect(), "give a frame, such as rows.filter(…), not a DataFrame"),

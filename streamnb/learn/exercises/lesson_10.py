@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from streamnb import data, from_pandas
 from streamnb.aggregates import last, max, max_by
 from streamnb.frame import StreamFrame
 from streamnb.learn import chaos, simulate
-from streamnb.learn.exercise import Exercise, World, Wrong
+from streamnb.learn.exercise import Exercise, Told, World, Wrong
 
 
 def _worlds() -> Sequence[World]:
@@ -59,6 +60,14 @@ def _greatest(status: StreamFrame) -> StreamFrame:
     return status.group_by("flight_id").agg(state=max("state"), at=max("at"))
 
 
+def _first(status: StreamFrame) -> StreamFrame:
+    return status.drop_duplicates(["flight_id"]).select("flight_id", "state", "at")
+
+
+def _by_hearing(status: StreamFrame) -> StreamFrame:
+    return status.group_by("flight_id").agg(state=max_by("state", "heard"), at=max("at"))
+
+
 def _half(status: StreamFrame) -> StreamFrame:
     return status.group_by("flight_id").agg(state=last("state"), at=max("at"))
 
@@ -87,6 +96,16 @@ def _now(db: sqlite3.Connection, now: pd.Timestamp, last: str = "30 min") -> pd.
     return here.groupby("page").size().rename("visitors").reset_index()
 
 
+def _asked(answer: Callable[..., Any], db: sqlite3.Connection, now: pd.Timestamp) -> Any:
+    """Ask for the visitors; None if the answer is none yet."""
+    try:
+        return answer(db, now)
+    except Exception as error:
+        if "type 'Timestamp' is not supported" in str(error):
+            raise Told("SQLite knows no Timestamp: at is text, so compare it with str(now - …)") from None
+        raise
+
+
 def _by_user(db: sqlite3.Connection, now: pd.Timestamp) -> pd.DataFrame:
     return _now(db, now)[["visitors"]].sum().rename("visitors").to_frame().assign(page="all")
 
@@ -101,6 +120,8 @@ EXERCISES = (
         wrong=(
             Wrong("that is the news that came last, not the newest: last goes by arrival", _as_heard),
             Wrong("the time is the newest, the state is the one that came last", _half),
+            Wrong("drop_duplicates keeps the first news of a flight; the newest is asked, by at", _first),
+            Wrong("heard is when we heard of it; at is when it happened, and the newest goes by that", _by_hearing),
             Wrong("the state is the last in the alphabet, not the newest: words have no time", _greatest),
             Wrong(
                 "every piece of news is a line; a flight has one",
@@ -120,6 +141,7 @@ EXERCISES = (
         oracle=_now,
         worlds=_visits,
         solution=_now,
+        trial=_asked,
         wrong=(
             Wrong(
                 "those are all who ever came: a visitor whose last click is old has left", partial(_now, last="9 days")
