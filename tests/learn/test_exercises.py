@@ -10,6 +10,7 @@ import pytest
 
 import streamnb as sn
 from streamnb import display
+from streamnb.dstream.states import KeyState
 from streamnb.learn.check import check, exercise, hint, lesson, lessons, solution
 from streamnb.learn.exercise import Exercise, World, Wrong, judge
 
@@ -230,6 +231,21 @@ def visits_with(delay):
     return lambda clicks: once_within(delay)(clicks).group_by(SESSION, "user").agg(pages=sn.count())
 
 
+def remembering_elsewhere():
+    """A rule that keeps its cards in a dict of its own, and begins anew where time goes back to the first day."""
+    cards: dict[object, KeyState] = {}
+    newest = None
+
+    def risk(card, payment, _):
+        nonlocal newest
+        if newest is not None and payment["at"] < newest - pd.Timedelta("1h"):
+            cards.clear()
+        newest = payment["at"]
+        return exercise("11.A").solution(card, payment, cards.setdefault(card, KeyState()))
+
+    return risk
+
+
 def never_forgets(model, events):
     asked = {}
     for event in events:
@@ -243,6 +259,7 @@ def never_forgets(model, events):
 @pytest.mark.parametrize(
     ("name", "answer", "but"),
     [
+        ("11.A", remembering_elsewhere(), "nothing is kept in state"),
         ("12.A", never_forgets, "232 flights are still remembered when all have landed"),
         ("05.A", lambda clicks: clicks.collect().drop_duplicates("id"), "that is a table"),
         ("02.A", seoul_in_pandas, "that is a table"),

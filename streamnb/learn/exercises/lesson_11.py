@@ -60,12 +60,14 @@ def _told(found: Mapping[str, Any]) -> str | None:
 
 
 def _grows(risk: Risk) -> str | None:
-    """Say whether the state of a card that pays every hour for a month has no end."""
+    """Say whether a card that pays every hour for a month has a state without end, or none: then it is elsewhere."""
     state = KeyState()
     start = datetime(2026, 3, 2)  # noqa: DTZ001  the simulation's times are naive
     for hour in range(24 * 30):
         payment = {"id": f"p{hour}", "card": "c", "amount": 20.0, "city": "Seoul", "at": start + hour * HOUR}
         risk("c", payment, state)
+    if not state.exists:
+        return "nothing is kept in state: what a rule remembers elsewhere is lost in a crash (lesson 06)"
     kept = _size(state.get_option)
     return f"after a month a card has {kept} values in its state: forget what is too old" if kept > _MOST_KEPT else None
 
