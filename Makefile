@@ -1,5 +1,6 @@
 # make lab opens the course; make test runs everything; make lint, make bench, make faults KILLS=…, make fuzz SEEDS=…,
-# make course (pages in build/course), make binder-try, make release (of the last commit's tag), make clean.
+# make course (pages in build/course), make binder-try, make lowest (the lowest versions that pyproject.toml allows),
+# make release (of the last commit's tag), make clean.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,11 +9,14 @@ SEEDS ?= 100-400
 BENCH_ARGS ?=
 KILLS ?= 1300
 PYTEST_ARGS ?= --numprocesses=2
+LOWEST ?= tests/ops tests/stream tests/views/test_sheets.py tests/views/test_live.py tests/views/test_dashboard.py \
+  tests/test_expressions.py tests/test_query.py tests/test_sql.py tests/test_installed.py tests/learn/test_online.py \
+  tests/sinks/test_duckdb.py tests/sinks/test_delta.py tests/sources/test_websocket.py tests/sources/test_mqtt.py
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: lab test lint bench faults fuzz course binder-try release clean
+.PHONY: lab test lint bench faults fuzz course binder-try lowest release clean
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/.lab
@@ -50,6 +54,10 @@ binder-try: $(VENV)/.dev
 course: $(VENV)/.dev
 	$(BIN)/python -m tests.course build/course
 
+# How the lowest versions in pyproject.toml were found: these tests pass with them.
+lowest: $(VENV)/lowest
+	$(VENV)/lowest/bin/python -m pytest $(PYTEST_ARGS) -o filterwarnings= $(LOWEST)
+
 # A wheel and an sdist in dist; nothing is uploaded.
 release: $(VENV)/.dev
 	$(BIN)/python -m tests.release
@@ -74,6 +82,13 @@ $(VENV)/rivals:
 	$(PYTHON) -m venv $@
 	-$@/bin/python -m pip --disable-pip-version-check install --quiet bytewax polars
 	-$@/bin/python -m pip --disable-pip-version-check install --quiet pathway
+
+$(VENV)/lowest: pyproject.toml
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip --disable-pip-version-check install --quiet uv
+	$@/bin/uv pip install --quiet --python $@/bin/python --resolution lowest-direct ".[lab,connectors]"
+	$@/bin/uv pip install --quiet --python $@/bin/python hypothesis nbformat pytest pytest-xdist
+	@touch $@
 
 # Dependency groups need pip 25.1.
 $(VENV)/.pip:

@@ -19,6 +19,13 @@ ROOT = Path(__file__).parents[2]
 LESSON = "00_batch_or_stream.ipynb"
 
 
+def binders_python() -> str:
+    """Return the Python that ``binder/runtime.txt`` names, if one is here and runs; else this one."""
+    name = (ROOT / "binder" / "runtime.txt").read_text().strip().replace("-", "")
+    found = shutil.which(name)
+    return found if found and not subprocess.run([found, "-c", ""], check=False).returncode else sys.executable
+
+
 def build(folder: Path, python: str) -> Path:
     """Do what repo2docker does with ``binder/``: a copy of the commit, its requirements, ``postBuild``."""
     repository, environment = folder / "repository", folder / "environment"
@@ -53,4 +60,4 @@ def main(python: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else shutil.which("python3.12") or sys.executable)
+    main(sys.argv[1] if len(sys.argv) > 1 else binders_python())
