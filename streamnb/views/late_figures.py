@@ -166,7 +166,7 @@ def life_figure(case: Case, zone: str | None) -> Figure:
     times = [life.time for life in case.life] + [time for time, _ in case.crosses]
     low, high = min(times), max(times)
     step = _batch_length(case)
-    axis = time_axis("processing time", low - step, high + 3 * step, zone, _WIDE)
+    axis = time_axis("processing time", low - step, high + max(3 * step, 0.2 * (high - low)), zone, _WIDE)
     most = max(life.value for life in case.life)
     top = most + max(1.0, min(len(case.crosses), 6) * most / 10)
     frame = Frame(60, 46, 660, 140, axis.start, axis.end, 0, top)
@@ -197,10 +197,11 @@ def life_figure(case: Case, zone: str | None) -> Figure:
 
 
 def _named(at: tuple[float, float], name: str, frame: Frame, *, bold: bool) -> Shape:
-    """Write the name of a cross right of it, or left where the figure ends."""
-    right = text(at[0] + 9, at[1], name, "dropped_text", 12, bold=bold)
-    fits = box_of(right)[2] <= frame.right + 36
-    return right if fits else text(at[0] - 9, at[1], name, "dropped_text", 12, bold=bold, anchor="end", halo=True)
+    """Write the name of a cross right of it, as much of it as the figure has room for."""
+    x = at[0] + 9
+    room = max(4, int((frame.right + 36 - x) / (12 * 0.6)))
+    words = name if len(name) <= room else f"{name[: room - 1]}…"
+    return text(x, at[1], words, "dropped_text", 12, bold=bold, tip=name)
 
 
 def _batch_length(case: Case) -> float:
@@ -225,7 +226,7 @@ def _crosses(case: Case, frame: Frame) -> list[Shape]:
     for n, (time, name) in enumerate(after[:8]):
         x, y = frame.x(time), frame.bottom - 14 - 15 * n
         own = name == case.name
-        shapes += [cross(x, y, 4.5 if own else 3.5), _named((x, y + 4), _brief(name), frame, bold=own)]
+        shapes += [cross(x, y, 4.5 if own else 3.5), _named((x, y + 4), name, frame, bold=own)]
     if len(after) > 8:
         shapes.append(text(frame.right, frame.top + 8, f"and {len(after) - 8:,} more", "muted", 12, anchor="end"))
     return shapes

@@ -18,6 +18,7 @@ _RIGHT, _BOTTOM = _LEFT + _WIDE, _TOP + _HIGH
 _MARGIN, _WRAP, _LETTER = 12, 112, 6.6
 _MOST_TOLD = 400
 """Rows whose columns are kept as tooltips; of more, the words would outweigh the picture."""
+_HALO = f'stroke="{_LIGHT["ground"]}" stroke-width="3" stroke-opacity="0.8" paint-order="stroke"'
 _HIDDEN = "".join(map(chr, (*range(9), 11, 12, *range(14, 32), 0x7F, 0xFFFE, 0xFFFF)))
 _PRINTABLE = str.maketrans(dict.fromkeys(_HIDDEN, "\N{REPLACEMENT CHARACTER}"))
 """XML knows no control characters."""
@@ -159,8 +160,7 @@ class _Brush:
 
     def _number(self, note: Note, role: str, more: str) -> str:
         x, y = self.at((note.x, note.y))
-        halo = f'stroke="{_LIGHT["ground"]}" stroke-width="3" stroke-opacity="0.8" paint-order="stroke"'
-        return _text((x, y - 7), note.text, role, 15, f'text-anchor="middle" {halo} {more}')
+        return _text((x, y - 7), note.text, role, 15, f'text-anchor="middle" {_HALO} {more}')
 
     def _rows(self) -> Iterator[str]:
         yield from (self._row(mark) for mark in self.layout.rows if mark.fate != DROPPED)
@@ -177,7 +177,7 @@ class _Brush:
         if layout.watermark:
             x = max(self.at((layout.watermark.x, 0))[0], _LEFT)
             side, anchor = (-6, "end") if layout.watermark.align == "right" else (6, "start")
-            words, looks = layout.watermark.text, f'text-anchor="{anchor}" font-weight="700"'
+            words, looks = layout.watermark.text, f'text-anchor="{anchor}" font-weight="700" {_HALO}'
             y = self.at((0, layout.watermark.y))[1]
             yield _text((x + side, y - 8), words, "watermark_text", 13, looks)
         if layout.now:
