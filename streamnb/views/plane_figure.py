@@ -327,8 +327,7 @@ _LABELS: dict[str, tuple[str, dict[str, Any]]] = {
     "now": ("now", {"text_baseline": "bottom", "x_offset": 4, "y_offset": 3, "text_font_size": "13px",
                     "text_font_style": "bold"}),
     "watermark": ("watermark_text", {"text_baseline": "bottom", "x_offset": 6, "y_offset": 5,
-                                     "text_font_size": "13px", "text_font_style": "bold",
-                                     "background_fill_alpha": 0.7}),
+                                     "text_font_size": "13px", "text_font_style": "bold"}),
     "no_delay": ("muted", {"text_baseline": "top", "text_align": "center", "text_font_size": "12.5px",
                            "text_font_style": "italic", "angle_units": "deg", "y_offset": -4}),
 }  # fmt: skip
@@ -337,8 +336,6 @@ _LABELS: dict[str, tuple[str, dict[str, Any]]] = {
 def _label(ground: figure, name: str) -> Label:
     role, looks = _LABELS[name]
     label = paint(Label(text="", text_font=FONT, x=0, y=0, **looks), text_color=role)
-    if "background_fill_alpha" in looks:
-        paint(label, background_fill_color="ground")
     ground.add_layout(label)
     return label
 

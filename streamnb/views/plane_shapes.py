@@ -150,7 +150,7 @@ def _notes(layout: PlaneLayout, frame: Frame) -> Iterator[Shape]:
         side, anchor = (-6, "end") if layout.watermark.align == "right" else (6, "start")
         x = max(frame.x(layout.watermark.x), frame.left)
         y = frame.y(layout.watermark.y) - 8
-        yield text(x + side, y, layout.watermark.text, "watermark_text", 13, anchor=anchor, bold=True, halo=True)
+        yield text(x + side, y, layout.watermark.text, "watermark_text", 13, anchor=anchor, bold=True)
     if layout.now:
         for n, words in enumerate(layout.now.text.split("\n")):
             yield text(frame.right + 8, frame.y(layout.now.y) - 4 + 16 * n, words, "now", 13, bold=True)

@@ -177,7 +177,7 @@ class _Brush:
         if layout.watermark:
             x = max(self.at((layout.watermark.x, 0))[0], _LEFT)
             side, anchor = (-6, "end") if layout.watermark.align == "right" else (6, "start")
-            words, looks = layout.watermark.text, f'text-anchor="{anchor}" font-weight="700" {_HALO}'
+            words, looks = layout.watermark.text, f'text-anchor="{anchor}" font-weight="700"'
             y = self.at((0, layout.watermark.y))[1]
             yield _text((x + side, y - 8), words, "watermark_text", 13, looks)
         if layout.now:
