@@ -303,9 +303,9 @@ def _watermark(scene: Scene, x: Axis, y: Axis, taken: Sequence[Point]) -> Note |
 
 
 def _clear(left: float, letters: int, x: Axis, y: Axis, taken: Sequence[Point]) -> float:
-    """Return the height, of the three lowest and the highest, at which words right of a place hide the fewest marks."""
+    """Return the height, low or at the edge also high, at which words right of a place hide the fewest marks."""
     line, end = 22 * y.span / FRAME[3], left + (letters * _LETTER * 1.15 + 12) * x.span / FRAME[2]
-    levels = [*(y.start + n * line for n in range(3)), y.end - line]
+    levels = [y.start + n * line for n in range(3)] + ([y.end - line] if left <= x.start else [])
     return min(levels, key=lambda low: sum(left <= px <= end and low <= py <= low + line for px, py in taken))
 
 
