@@ -134,7 +134,7 @@ class _Shown:
         worker, factor = next(iter(self._slow.items()), (0, 1.0))
         salts = {} if self._salt is None else {"salt": sorted({*self._salts(), self._salt})}
         return {
-            "n": sorted({2, 4, 8, 16, self._n}),
+            "n": sorted({2, 3, 4, 8, 16, self._n}),
             **salts,
             "worker": sorted({0, 3, worker}),
             "factor": sorted({1.0, 2.0, 4.0, factor}),

@@ -87,10 +87,10 @@ def test_a_figure_that_follows_no_query_answers_as_far_as_it_was_recorded(page: 
     page.locator(".sn-picture", has_text="×4 slower").wait_for()
     title.filter(has_text="16 workers are done").wait_for()
     page.locator(".sn-control:visible select").select_option("yes")
-    page.locator("#sn-batch").fill("1")
+    page.locator("#sn-batch").fill("2")
     where.filter(has_text=re.compile("^workers 4$")).wait_for()
     assert page.locator(".sn-control:visible select").input_value() == "yes"
-    page.get_by_text("192 settings of this figure are recorded").wait_for()
+    page.get_by_text("240 settings of this figure are recorded").wait_for()
 
 
 def test_a_picture_without_a_choice_is_shown_as_it_is(page: Page, tmp_path: Path):
