@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from streamnb import registry
 from streamnb.views.pacer import Pacer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from streamnb.query import Query
 
@@ -85,6 +86,7 @@ class Board:
             Board._newest.close()
         Board._newest = self
         self._rows: dict[int, _Row] = {}
+        self._lock = threading.Lock()
         self._listed, self._below = ipywidgets.VBox(), ipywidgets.VBox()
         self.box = ipywidgets.VBox([self._listed, self._below])
         self._pacer = Pacer("all queries", self._draw, lambda: None, lambda: True)
@@ -93,15 +95,18 @@ class Board:
 
     def _draw(self, _: float) -> bool:
         """Write what has changed; a query that was made or stopped meanwhile comes or goes."""
-        alive = registry.queries()
+        with self._lock:
+            self._list(registry.queries())
+            for row in self._rows.values():
+                row.write()
+        return True
+
+    def _list(self, alive: Sequence[Query]) -> None:
         if [id(query) for query in alive] != list(self._rows):
             for row in self._rows.values():
                 row.close()
             self._rows = {id(query): _Row(query, self._pacer.mark, self._open) for query in alive}
             self._listed.children = (_heading(), *(row.box for row in self._rows.values()))
-        for row in self._rows.values():
-            row.write()
-        return True
 
     def _open(self, query: Query) -> None:
         """Show the dashboard of a query below, or take it away again."""
