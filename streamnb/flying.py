@@ -99,8 +99,8 @@ class Flying(Forking):
         planned = batch.computed.begun.planned
         self._replayed = planned.time if planned.replayed else None
         before = self._trace[-1] if self._trace else None
+        self._progress.append(progress)  # first: who looks meanwhile goes by the number of traces
         self._trace.append(summed(batch.computed.trace, progress.num_input_rows, before))
-        self._progress.append(progress)
         offsets = self._history.last.offsets
         self._history.add(batch.point)
         self._retention.added()
@@ -117,6 +117,8 @@ class Flying(Forking):
         self._memory.let_go(first, self._optimized.key)
         self._journal.let_go(first)
         self._eras = [era for era in self._eras if era[0].last.batch_id >= first]
+        for history, _ in self._eras:
+            history.let_go(first)
         self._retention.let_go(first)
 
     def _can_fly(self, batch: Closed) -> bool:

@@ -51,7 +51,7 @@ class Looking:
     _exception: BaseException | None
     _broken: bool
     _ledgers: dict[str, Ledger]
-    _recalled: tuple[int, Graph] | None
+    _recalled: tuple[tuple[int, int], Graph] | None
     _clock: Clock
     _no_data: bool
     _replayed: int | None
@@ -235,7 +235,7 @@ class Looking:
             history, plan = next((e for e in eras if e[0].first_id <= batch_id <= e[0].last.batch_id), eras[0])
             if not history.first_id <= batch_id <= history.last.batch_id:
                 raise not_there("state", batch_id, self._history.first_id, self._history.last.batch_id)
-            point = next((t.serial for t in self._trace if t.batch_id == batch_id), -1)
+            point = batch_id, next((t.serial for t in self._trace if t.batch_id == batch_id), -1)
             if self._recalled is None or self._recalled[0] != point:
                 self._recalled = point, scratch(plan, self._mode, history.frames(batch_id))
             return self._recalled[1]
@@ -320,8 +320,12 @@ class Looking:
 
     def _own(self) -> tuple[list[Trace], list[Progress]]:
         """Return what is told of the batches of the logic that runs."""
-        at = max(0, self._since - self._trace[0].batch_id) if self._trace else 0
-        return self._trace[at:], self._progress[at:]
+        traces, progress = list(self._trace), list(self._progress)
+        if not traces or not progress:
+            return [], []
+        # where an interrupt came while batches were let go of, one of these begins later than the others
+        first = max(self._since, self._memory.first, traces[0].batch_id, progress[0].batch_id)
+        return traces[first - traces[0].batch_id :], progress[first - progress[0].batch_id :]
 
     @property
     def graph(self) -> list[Stream]:

@@ -129,7 +129,25 @@ def test_a_batch_that_was_let_go_of_is_said_to_be() -> None:
         == f"Batches before {first} were let go of: what they read is not known here."
     )
     assert query.compare_with_batch().note.startswith(f"Batches before {first} were let go of")
+    row = query.trace[0].rows.row(0, named=True)
+    assert query.why(row).note == f"Batches before {first} were let go of: what they read is not known here."
     assert len(query.result_at(first - 1)) > 0
+
+
+@pytest.mark.usefixtures("few")
+def test_the_state_of_a_logic_that_was_replaced_is_let_go_of_too() -> None:
+    query, source = played(windowed, batches=MOST // 2)
+    stream = sn.stream(source).with_watermark("at", "5 seconds").filter(sn.col("v") >= 0)
+    query.evolve(windowed(stream))
+    for batch in range(MOST // 2, MOST + 4):
+        source.add(rows(batch))
+    query.run()
+    first = query.trace[0].batch_id
+    assert 0 < first < MOST // 2
+    for batch_id in range(first):
+        with pytest.raises(QueryError, match="is not there"):
+            query.state_at(batch_id)
+    assert query.state_at(first).to_dict("split") != query.state_at(first + 1).to_dict("split")
 
 
 @pytest.mark.usefixtures("few")

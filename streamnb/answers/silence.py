@@ -34,5 +34,6 @@ def silence(progress: Sequence[Progress], source: int) -> str:
     found = silent(progress, source)
     if not found.batches:
         return ""
-    since = "from the beginning" if found.since is None else f"since {clock(found.since)}"
+    before = f"since before batch {progress[0].batch_id}" if progress[0].batch_id else "from the beginning"
+    since = before if found.since is None else f"since {clock(found.since)}"
     return f": silent {since}, {plural(found.batches, 'batch')}"

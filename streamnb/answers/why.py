@@ -109,7 +109,7 @@ def _of_input(recording: Recording, what: Asked) -> Why | None:
     found = _found(recording, what)
     if not len(found):
         return None
-    return _told(what, verdict(recording, int(found[0])), len(found) - 1)
+    return _told(recording, what, verdict(recording, int(found[0])), len(found) - 1)
 
 
 def _found(recording: Recording, what: Asked) -> Ids:
@@ -145,7 +145,7 @@ def _on_the_way(recording: Recording, what: Asked) -> Ids:
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
-def _told(what: Asked, found: Verdict, others: int) -> Why:
+def _told(recording: Recording, what: Asked, found: Verdict, others: int) -> Why:
     return Why(
         question=what.text,
         fate=found.fate,
@@ -161,7 +161,7 @@ def _told(what: Asked, found: Verdict, others: int) -> Why:
         checks=found.checks,
         rescues=found.rescues,
         emitted=found.emitted,
-        note=found.note,
+        note=found.note or (recording.missing if recording.let_go else ""),
     )
 
 

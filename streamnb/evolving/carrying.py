@@ -8,6 +8,7 @@ from functools import partial
 
 import polars as pl
 
+from streamnb import display
 from streamnb.errors import QueryError, StreamnbError
 from streamnb.evolving.givens import Givens
 from streamnb.graph import Graph
@@ -80,6 +81,10 @@ class Route:
                     f"evolve: the log no longer says by which {', '.join(self.givens.names)} the batches up to "
                     f"{first - 1} went; what is gone cannot be rebuilt: start a new query."
                 )
+            display.say(
+                f"evolve: how the batches before {first} were judged is no longer known; what they read is read again "
+                "unit by unit, and none of it is late."
+            )
             yield from _unknown(inputs, self.past[first])
             first += 1
         for number in range(first, max(self.past, default=-1) + 1):

@@ -105,6 +105,7 @@ class Evolving(Playing):
             Over the same sources, in the same order.
         rebuild
             Replay the input instead of refusing: all state is what it would be had the new logic run from the start.
+            Of batches that are no longer known (``q.let_go``, a log that was pruned) nothing counts as late.
         sink
             Where rows go from now on; where they went, if not given.
         dry_run

@@ -23,43 +23,50 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._batches: dict[int, pl.DataFrame] = {}
         self._mode = "append"
-        self._left: tuple[int, pl.DataFrame] | None = None  # the last batch that was let go of, and the table then
+        # the last batch that was let go of and the table then, and the batches since: replaced as one, for others look
+        self._held: tuple[tuple[int, pl.DataFrame] | None, dict[int, pl.DataFrame]] = None, {}
 
     def __repr__(self) -> str:
-        return f"Memory({len(self._batches)} batches)"
+        return f"Memory({len(self._held[1])} batches)"
 
     def write_polars(self, batch_id: int, rows: pl.DataFrame, mode: str) -> None:
-        self._batches[batch_id], self._mode = lean(rows), mode
+        self._held[1][batch_id], self._mode = lean(rows), mode
 
     def forget_after(self, batch_id: int) -> None:
         """Drop the batches after ``batch_id``."""
-        self._batches = {n: rows for n, rows in self._batches.items() if n <= batch_id}
+        left, batches = self._held
+        self._held = left, {n: rows for n, rows in batches.items() if n <= batch_id}
 
     def let_go(self, first: int, key: tuple[str, ...] | None) -> None:
         """Keep only the table that the batches before one have left behind."""
-        table = self.table(key, first - 1)
-        if table is not None:
-            self._left = first - 1, table.rechunk()
-        self._batches = {n: rows for n, rows in self._batches.items() if n >= first}
+        table, (left, batches) = self.table(key, first - 1), self._held
+        left = left if table is None else (first - 1, table.rechunk())
+        self._held = left, {n: rows for n, rows in batches.items() if n >= first}
+
+    @property
+    def first(self) -> int:
+        """The first batch whose rows are kept; 0 when all are."""
+        left, _ = self._held
+        return 0 if left is None else left[0] + 1
 
     def is_known(self, batch_id: int) -> bool:
         """Tell whether the table after a batch can still be told."""
-        return self._left is None or batch_id >= self._left[0]
+        return batch_id >= self.first - 1
 
     def rows(self, batch_id: int) -> pl.DataFrame:
         """Return the rows of one batch."""
-        return self._batches[batch_id]
+        return self._held[1][batch_id]
 
     def batches(self, up_to: int | None = None) -> list[pl.DataFrame]:
         """Return the rows of every batch that is kept, in order."""
-        floor = -1 if self._left is None else self._left[0]
-        return [rows for n, rows in self._batches.items() if n > floor and (up_to is None or n <= up_to)]
+        return [rows for n, rows in list(self._held[1].items()) if up_to is None or n <= up_to]
 
     def table(self, key: tuple[str, ...] | None, up_to: int | None = None) -> pl.DataFrame | None:
         """Return what a reader sees: all rows (append), the latest of every key (update), the last table (complete)."""
-        batches = [*([] if self._left is None else [self._left[1]]), *self.batches(up_to)]
+        left, kept = self._held
+        batches = [*([] if left is None else [left[1]])]
+        batches += [rows for n, rows in list(kept.items()) if up_to is None or n <= up_to]
         if not batches:
             return None
         if self._mode == "complete":

@@ -45,10 +45,24 @@ class Ahead:
             return [None] * len(pieces)
         wait([read.rows])
         self._read = None
-        return [None] * len(pieces) if read.rows.exception() is not None else read.rows.result()
+        if read.rows.exception() is not None or not all(map(_still_there, pieces)):
+            return [None] * len(pieces)
+        return read.rows.result()
+
+
+def _still_there(piece: Piece) -> bool:
+    """Tell whether a piece is what it was when it was taken, also after it was read."""
+    try:
+        piece.open().close()
+    except (DataError, OSError):
+        return False
+    return True
 
 
 def _decoded(file: BinaryIO) -> pl.DataFrame:
-    """Read a file by one of Polars' threads: the others compute."""
+    """Read a file by one of Polars' threads: the others compute.
+
+    By its bytes: a file that is cut while it is mapped into memory would end the process.
+    """
     with file:
-        return pl.read_parquet(file, parallel="none")
+        return pl.read_parquet(file.read(), parallel="none")

@@ -39,10 +39,11 @@ class MemorySource:
 
     def _append(self, rows: pl.DataFrame) -> None:
         with self._lock:
+            del self._rows[self.latest() + 1 :]  # of a unit that an interrupt kept from coming
             self._rows.append(self._rows[-1] + len(rows))
             together, units = self._held
             units.append(rows)
-            if len(units) == 2 * _TOGETHER:
+            if len(units) >= 2 * _TOGETHER:
                 self._held = [*together, pl.concat(units[:_TOGETHER], rechunk=True)], units[_TOGETHER:]
 
     def latest(self) -> int:
@@ -71,7 +72,8 @@ class MemorySource:
         return None if end > self.latest() else Unit(end, None, self._together.get(end, ()), paced=False)
 
     def __repr__(self) -> str:
-        units, rows = self.latest(), self._rows[-1]
+        units = self.latest()
+        rows = self._rows[units]
         return f"MemorySource({units} unit{'s' * (units != 1)}, {rows} row{'s' * (rows != 1)})"
 
 

@@ -283,7 +283,8 @@ class Dashboard:
         widget = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
         bundle = {"application/vnd.jupyter.widget-view+json": widget, "text/plain": repr(self.query)}
         put(bundle)
-        self._still.show()
+        with self._lock:  # the drawing thread lays out the same view
+            self._still.show()
 
     _ipython_display_ = show
 

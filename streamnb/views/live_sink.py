@@ -137,8 +137,8 @@ class LiveSink(ABC):
         if self._mode == "append":
             return pl.lit(value=True)
         marks = {name: mark for name, mark in self.query.plan.event_times.items() if name in (self.key or ())}
-        trace = next(trace for trace in reversed(self.query.trace) if trace.batch_id == batch_id)
-        if self._mode == "complete" or not marks or trace.watermark is None:
+        trace = next((trace for trace in reversed(self.query.trace) if trace.batch_id == batch_id), None)
+        if self._mode == "complete" or not marks or trace is None or trace.watermark is None:
             return pl.lit(None, pl.Boolean)
         name, mark = next(iter(marks.items()))
         return pl.col(name).dt.epoch("us") + mark.shift <= instant(trace.watermark)

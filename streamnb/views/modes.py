@@ -39,22 +39,26 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """All that one mode wrote: the cells of every round, how many in all, and how many late rows were lost."""
+    """What one mode wrote: the cells of every round that is read, how many, and how many late rows were lost in all.
+
+    ``before`` are the rounds that are not read any more.
+    """
 
     mode: str
     cells: tuple[tuple[Cell, ...], ...]
     written: int
     late: int
     held: Mapping[Group, str]
+    before: int = 0
 
 
-def columns_of(rounds: Sequence[Round], outline: Outline) -> list[Column]:
-    """Return what every mode wrote in every round."""
+def columns_of(rounds: Sequence[Round], outline: Outline, before: int = 0) -> list[Column]:
+    """Return what every mode wrote in every round, ``before`` of which came earlier."""
     modes = [mode for mode in MODES if any(mode in r.did for r in rounds)]
-    return [_column(mode, rounds, outline) for mode in modes]
+    return [_column(mode, rounds, outline, before) for mode in modes]
 
 
-def _column(mode: str, rounds: Sequence[Round], outline: Outline) -> Column:
+def _column(mode: str, rounds: Sequence[Round], outline: Outline, before: int) -> Column:
     held: dict[Group, str] = {}
     cells: list[tuple[Cell, ...]] = []
     late = 0
@@ -63,8 +67,8 @@ def _column(mode: str, rounds: Sequence[Round], outline: Outline) -> Column:
         rows = _rows(r.emitted(mode), outline) if trace is not None else []
         cells.append(tuple(Cell(group, words, _kind(mode, held.get(group), words)) for group, words in rows))
         held |= dict(rows)
-        late += sum(step.num_late for step in trace.steps) if trace is not None else 0
-    return Column(mode, tuple(cells), sum(map(len, cells)), late, held)
+        late = late if trace is None else trace.so_far.late
+    return Column(mode, tuple(cells), sum(map(len, cells)), late, held, before)
 
 
 def _kind(mode: str, before: str | None, now: str) -> str:
@@ -85,7 +89,7 @@ def _rows(emitted: pl.DataFrame, outline: Outline) -> list[tuple[Group, str]]:
 def modes_sheet(rounds: Sequence[Round], outline: Outline, refused: Mapping[str, str]) -> Sheet:
     """Lay out the rounds so far; of very many the newest are read."""
     number, rounds = len(rounds), rounds[-MOST_READ:]
-    told = columns_of(rounds, outline)
+    told = columns_of(rounds, outline, number - len(rounds))
     groups = sorted({cell.group for column in told for cells in column.cells for cell in cells}, key=_order)
     shown = groups[-MOST_COLUMNS:]
     first = max(0, len(rounds) - MOST_ROUNDS)
@@ -135,7 +139,7 @@ def figure(told: Sequence[Column], rounds: Sequence[Round], groups: Sequence[Gro
         text(13, (_TOP + bottom) / 2, "batch ends at (processing time)", "muted", 12, anchor="middle", turn=-90)
     )
     written = [[_written(column.cells[n + first]) for column in told] for n in range(len(shown))]
-    rows = [(n + first, *cells) for n, cells in enumerate(written)]
+    rows = [(n + first + told[0].before, *cells) for n, cells in enumerate(written)] if told else []
     behind = table("Rows written", ("round", *(column.mode for column in told)), rows)
     said = "; ".join(
         f"{column.mode}: {column.written:,} rows written, {column.late:,} late rows lost" for column in told
@@ -160,9 +164,10 @@ def _panel(column: Column, left: float, groups: Sequence[Group], first: int, bot
         shapes.append(line([(left, y + _ROW - 1), (left + _PANEL - 12, y + _ROW - 1)], "faint", 1))
         for cell in (cell for cell in cells if cell.group in where):
             place = where[cell.group]
-            shapes += _cell(cell, f"{column.mode} {n + first} {place}", left + wide * place, y, wide)
+            shapes += _cell(cell, f"{column.mode} {n + first + column.before} {place}", left + wide * place, y, wide)
     told, role = _lost(column)
-    shapes.append(text(left, bottom + 18, f"{plural(column.written, 'row')} written", "ink", 13, bold=True))
+    since = f" in the last {len(column.cells)} batches" if column.before else ""
+    shapes.append(text(left, bottom + 18, f"{plural(column.written, 'row')} written{since}", "ink", 13, bold=True))
     shapes.append(text(left, bottom + 36, told, role, 12.5))
     return shapes
 

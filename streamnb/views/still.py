@@ -33,7 +33,7 @@ class Still:
 
         All are made before the first is sent: a notebook that is saved meanwhile keeps pictures of one batch.
         """
-        newest = {name: self._pictures[name][1]() for name in self._shown}
+        newest = {name: self._pictures[name][1]() for name in tuple(self._shown)}
         changed = [name for name, picture in newest.items() if picture != self._shown[name]]
         self._shown |= newest
         for name in changed:

@@ -114,7 +114,7 @@ def test_a_state_without_an_end_is_right_but():
 
 def test_a_rule_that_is_too_dear_is_told_the_price():
     said = str(judge(exercise("11.A"), lambda _, payment, __: payment["amount"] > 200))
-    assert "€; the rule over 300 € costs 1,749 €, and half is asked (on the payments of seed 11" in said
+    assert "half of what the rule over 300 € costs is asked: 875 € (on the payments of seed 11" in said
 
 
 def test_payments_are_a_table_with_the_truth():

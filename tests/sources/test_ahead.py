@@ -116,3 +116,21 @@ def test_what_an_earlier_run_took_is_compared_byte_by_byte(files: list[Path], tm
     os.utime(files[1], ns=(at.st_atime_ns, at.st_mtime_ns))
     with numbers(files).query(checkpoint=checkpoint) as query, pytest.raises(DataError, match="has changed since"):
         query.run()
+
+
+def test_a_file_that_changes_after_it_was_read_ahead_is_an_error(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = ahead._decoded
+
+    def changes(file):
+        rows = decode(file)
+        if rows["n"][0] == 2:
+            files[2].write_bytes(files[3].read_bytes() + b"more")
+        return rows
+
+    monkeypatch.setattr(ahead, "_decoded", changes)
+    query = numbers(files).query()
+    with pytest.raises(DataError, match="has changed since it was taken"):
+        query.run()
+    assert query.result["n"].tolist() == [0, 10, 1, 11]

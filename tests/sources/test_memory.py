@@ -215,3 +215,14 @@ def test_its_text_says_how_much_there_is() -> None:
     source = sn.MemorySource({"v": "int64"})
     source.add({"v": [1, 2]})
     assert repr(source) == "MemorySource(1 unit, 2 rows)"
+
+
+def test_a_unit_that_an_interrupt_kept_from_coming_leaves_nothing() -> None:
+    source = sn.MemorySource({"v": "int64"})
+    source.add([{"v": 1}])
+    source._rows.append(2)  # as far as an interrupted add came
+    assert repr(source) == "MemorySource(1 unit, 1 row)"
+    source.add([{"v": n} for n in (2, 3, 4)])
+    source.add([{"v": 5}])
+    assert sn.stream(source).query().run().result["v"].tolist() == [1, 2, 3, 4, 5]
+    assert source.waiting(1) == 4

@@ -52,7 +52,7 @@ def _agree() -> pd.Timestamp:
 
 def _told(given: object) -> str:
     """Say on which side of the right step a time lies."""
-    if (as_time(given) or NOON) < _agree():
+    if (as_time(given) or NOON).tz_localize(None) < _agree():
         return "too early: a plane lands at LaGuardia after that, and the count still changes"
     return "too late: the step before had that number too"
 

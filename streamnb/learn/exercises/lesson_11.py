@@ -61,14 +61,15 @@ def _told(found: Mapping[str, Any]) -> str | None:
 
 def _grows(risk: Risk) -> str | None:
     """Say whether a card that pays every hour for a month has a state without end, or none: then it is elsewhere."""
-    state = KeyState()
+    state, is_used = KeyState(), False
     start = datetime(2026, 3, 2)  # noqa: DTZ001  the simulation's times are naive
     for hour in range(24 * 30):
-        payment = {"id": f"p{hour}", "card": "c", "amount": 20.0, "city": "Seoul", "at": start + hour * HOUR}
-        risk("c", payment, state)
-    if not state.exists:
+        amount, city = ((20.0, "Seoul"), (1.0, "Busan"), (900.0, "Seoul"))[hour % 3]
+        risk("c", {"id": f"p{hour}", "card": "c", "amount": amount, "city": city, "at": start + hour * HOUR}, state)
+        is_used |= state.exists
+    if not is_used:
         return "nothing is kept in state: what a rule remembers elsewhere is lost in a crash (lesson 06)"
-    kept = _size(state.get_option)
+    kept = _size(state.get_option) if state.exists else 0
     return f"after a month a card has {kept} values in its state: forget what is too old" if kept > _MOST_KEPT else None
 
 
