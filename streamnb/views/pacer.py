@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 FRAME = 0.1
 """Seconds from one frame to the next: 10 frames a second at most."""
-SHARE, BUSY = 0.08, 0.1
+SHARE, BUSY = 0.04, 0.1
 """Frames have the first share of the processor's time while the process is busy with other things, that is for more
 than the second share of the time that goes by."""
 CALM = 1.0
