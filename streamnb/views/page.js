@@ -121,7 +121,7 @@ function show() {
 // Goes to a place of the bar.
 function move(at) {
   state.at = Math.max(0, Math.min(at, places().length - 1));
-  if (settings.length) state.sheet = nearest(steps, stops[steps][state.at]);
+  if (stops[steps]) state.sheet = nearest(steps, stops[steps][state.at]);
   show();
 }
 

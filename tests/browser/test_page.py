@@ -101,6 +101,11 @@ def test_a_picture_without_a_choice_is_shown_as_it_is(page: Page, tmp_path: Path
     page.goto(sn.save_html(race, tmp_path / "race.html").as_uri())
     page.locator(".sn-finding", has_text=race.subject.sheet().title).wait_for()
     assert not page.locator("#sn-bar").is_visible()
+    faults: list[object] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.getElementById('sn-batch').oninput()") is None
+    assert faults == []
 
 
 def test_a_click_on_a_mark_is_answered_in_a_saved_page(page: Page, tmp_path: Path):
