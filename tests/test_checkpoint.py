@@ -182,10 +182,11 @@ def test_a_missing_file_is_named(source, tmp_path):
 
 
 def test_another_process_cannot_have_it_too(source, tmp_path):
-    windowed(source).query(checkpoint=tmp_path)
+    query = windowed(source).query(checkpoint=tmp_path)
     code = f"from streamnb.checkpoint import Checkpoint; Checkpoint({str(tmp_path)!r})"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "in use by another process" in other.stderr
+    query.stop()
 
 
 def test_an_older_query_of_this_process_lets_go(source, tmp_path, capsys):
