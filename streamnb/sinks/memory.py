@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -60,13 +60,12 @@ class Memory:
 
     def batches(self, up_to: int | None = None) -> list[pl.DataFrame]:
         """Return the rows of every batch that is kept, in order."""
-        return [rows for n, rows in list(self._held[1].items()) if up_to is None or n <= up_to]
+        return _until(self._held[1], up_to)
 
     def table(self, key: tuple[str, ...] | None, up_to: int | None = None) -> pl.DataFrame | None:
         """Return what a reader sees: all rows (append), the latest of every key (update), the last table (complete)."""
         left, kept = self._held
-        batches = [*([] if left is None else [left[1]])]
-        batches += [rows for n, rows in list(kept.items()) if up_to is None or n <= up_to]
+        batches = [*([] if left is None else [left[1]]), *_until(kept, up_to)]
         if not batches:
             return None
         if self._mode == "complete":
@@ -74,6 +73,10 @@ class Memory:
         if self._mode == "update" and key is not None:
             return latest([rows for rows in batches if set(key) <= set(rows.columns)], key)
         return _together(batches)
+
+
+def _until(batches: Mapping[int, pl.DataFrame], last: int | None) -> list[pl.DataFrame]:
+    return [rows for n, rows in list(batches.items()) if last is None or n <= last]
 
 
 def _together(batches: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
@@ -30,12 +30,8 @@ class Ahead:
         """Let a thread read some pieces; what was read of others is forgotten."""
         if self._read is not None and self._read.pieces == pieces:
             return
-        try:
-            files = [piece.open() for piece in pieces]
-        except (DataError, OSError):
-            return
         read = Read(pieces, Future())
-        meanwhile(read.rows, lambda: [_decoded(file) for file in files], "reading ahead")
+        meanwhile(read.rows, lambda: [_decoded(piece) for piece in pieces], "reading ahead")
         self._read = read
 
     def take(self, pieces: Sequence[Piece]) -> Sequence[pl.DataFrame | None]:
@@ -59,10 +55,9 @@ def _still_there(piece: Piece) -> bool:
     return True
 
 
-def _decoded(file: BinaryIO) -> pl.DataFrame:
+def _decoded(piece: Piece) -> pl.DataFrame:
     """Read a file by one of Polars' threads: the others compute.
 
     By its bytes: a file that is cut while it is mapped into memory would end the process.
     """
-    with file:
-        return pl.read_parquet(file.read(), parallel="none")
+    return pl.read_parquet(piece.content(), parallel="none")

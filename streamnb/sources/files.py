@@ -153,11 +153,11 @@ class Files:
 
     def _rows_within(self, piece: Piece, without: set[str]) -> Sifted:
         """Return what a file itself says of the columns that its folders do not give."""
-        content, schema = piece.content(), self._schema_within(without)
-        kind = file_format(Path(piece.path))
+        content, kind = piece.content(), file_format(Path(piece.path))
         try:
             if kind == "parquet":
                 return self._parquet(piece, pl.read_parquet(content), without)
+            schema = self._schema_within(without)
             if kind == "csv":
                 return csv_rows(content, piece.path, schema)
             return json_lines(content, piece.path, piece.start, schema)

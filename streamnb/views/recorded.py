@@ -177,8 +177,11 @@ def _left_out(first: Sheet, settings: Sequence[Setting], values: Mapping[str, Se
 
 def _stops(settings: Sequence[Setting], values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """Return by control the values that occur, numbers by size, others in the order given; none that stand still."""
-    there = {name: dict.fromkeys(one[name] for one in settings if name in one) for one in settings for name in one}
-    ordered = {name: _in_order(list(there[name]), values.get(name, ())) for name in dict.fromkeys([*values, *there])}
+    there: dict[str, dict[Any, None]] = {name: {} for name in values}
+    for one in settings:
+        for name, value in one.items():
+            there.setdefault(name, {})[value] = None
+    ordered = {name: _in_order(list(found), values.get(name, ())) for name, found in there.items()}
     return {name: found for name, found in ordered.items() if len(found) > 1}
 
 

@@ -33,8 +33,8 @@ def numbers(files: list[Path]) -> sn.StreamFrame:
 def test_the_next_file_is_read_while_a_batch_is_computed(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     decode, decoded = ahead._decoded, threading.Semaphore(0)
 
-    def told(file):
-        rows = decode(file)
+    def told(piece):
+        rows = decode(piece)
         decoded.release()
         return rows
 
@@ -123,8 +123,8 @@ def test_a_file_that_changes_after_it_was_read_ahead_is_an_error(
 ) -> None:
     decode = ahead._decoded
 
-    def changes(file):
-        rows = decode(file)
+    def changes(piece):
+        rows = decode(piece)
         if rows["n"][0] == 2:
             files[2].write_bytes(files[3].read_bytes() + b"more")
         return rows
